@@ -1,0 +1,1 @@
+"""Tidegate: live events for software catalogs."""

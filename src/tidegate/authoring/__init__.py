@@ -1,0 +1,1 @@
+"""What integration authors write against: processors and the Integration."""

@@ -1,0 +1,1 @@
+"""Settings: environment and files, read once, frozen."""

@@ -1,0 +1,305 @@
+"""The ports: what the use cases ask of the world. Adapters in engines/, targets/ and mapping/ answer.
+
+The contracts stand in the docstrings; `tidegate.testing` ships the conformance suites that check them.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from tidegate.core.entities import Entity, EntityRef
+from tidegate.core.events import IncomingEvent, Json
+from tidegate.core.inspection import (
+    Backlog,
+    EventDetail,
+    EventFilter,
+    EventRecord,
+    Page,
+    RunDetail,
+    RunFilter,
+    RunRecord,
+    WriteRecord,
+)
+from tidegate.core.plans import Staged
+from tidegate.core.resources import RawItem, ResourceConfig
+from tidegate.core.runs import EventClaim, Routing, RunClaim, Settlement
+
+
+class Clock(Protocol):
+    """Time, injected: tests advance it by hand."""
+
+    def now(self) -> datetime:
+        """The time of day, in UTC, with a time zone."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow; for durations and deadlines."""
+        ...
+
+
+# --- Engine -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The event is durable."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The same delivery is already stored, as the event named here."""
+
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogFull:
+    """Nothing was stored: the backlog is at its configured limit."""
+
+    limit: int
+
+
+EnqueueOutcome: TypeAlias = Accepted | Duplicate | BacklogFull
+
+
+class Engine(Protocol):
+    """The durable store of events, runs and what was written: the verbs of the hot path.
+
+    Every verb is one atomic transaction, and many concurrent calls share one commit. A verb that cannot
+    commit raises EngineUnavailableError and has changed nothing. Time is the engine's own clock. Leases last
+    the engine's `lease_seconds`. Tokens come from one counter that never goes back, over all machines.
+    """
+
+    @property
+    def lease_seconds(self) -> float: ...
+
+    async def enqueue(self, event: IncomingEvent) -> EnqueueOutcome:
+        """Store the event durably (fsync or server commit) as QUEUED, then answer.
+
+        A delivery is a Duplicate if an event of the same path and delivery id is stored and that event is
+        not DEAD or DISCARDED; replays (`replay_of`) and events without a delivery id are never duplicates.
+        """
+        ...
+
+    async def claim_events(self, limit: int) -> list[EventClaim]:
+        """Lend up to `limit` QUEUED events whose lease is free or over, oldest first."""
+        ...
+
+    async def route(self, claim: EventClaim, routing: Routing) -> bool:
+        """Settle the routing of an event: create, or coalesce into, the runs it asks for. False if stale.
+
+        For each request with a lane: if a READY or HELD run of the lane exists, the event joins it (the run
+        takes the event as its newest if its seq is higher); else, if a run of the lane is CLAIMED, a HELD
+        run is created; else a READY one. Without a lane: a READY run of its own. No runs: the event is
+        IGNORED with the reason (DEAD if `routing.dead`).
+        """
+        ...
+
+    async def claim_runs(self, limit: int, excluding: Collection[str] = ()) -> list[RunClaim]:
+        """Lend up to `limit` due runs, oldest due first within a processor, taking turns between processors.
+
+        Due are READY runs whose time has come and CLAIMED runs whose lease is over. Processors in
+        `excluding` are passed over, at a cost that does not grow with their backlog. A lane never has two
+        live claims. A run whose stored data cannot be read goes DEAD with that as its error; the rest goes on.
+        """
+        ...
+
+    async def renew(self, claims: Sequence[RunClaim]) -> frozenset[int]:
+        """Extend the leases of claims that are still live; the ids of the runs for which that worked."""
+        ...
+
+    async def stage(
+        self, claim: RunClaim, upserts: Collection[EntityRef], candidates: Collection[EntityRef]
+    ) -> Staged:
+        """Say, before anything is written, what is about to be: a write-ahead of lineage.
+
+        Records this source as a writer of `upserts` (so that a crash after the write leaves no orphan), and
+        answers what the source wrote before and who else wrote the candidates. Raises StaleClaimError.
+        """
+        ...
+
+    async def settle(self, claim: RunClaim, settlement: Settlement) -> bool:
+        """End the claim. False, and nothing changed, if the claim is stale (another claim was given since,
+        or the run is not CLAIMED any more).
+
+        Completed: `dropped` leave this source's lineage; deleted entities lose all writers whose event is
+        not newer; the writes are journalled. If another run settled a *different* write to one of the
+        entities after this claim was given, the two overlapped and one refresh is owed: a run of the same
+        processor, config and newest event, on the claim's lane, or on the entity's refresh lane if it has
+        none. Rerouted: the runs are created as by `route`. Retry and Released: READY again after the delay;
+        a HELD run of the lane merges into it (and is SUPERSEDED). Otherwise a HELD run of the lane becomes
+        READY. Events whose runs are all final get their final state.
+        """
+        ...
+
+    async def refresh(self, run_id: int) -> None:
+        """Owe one more run to the lane (or to the same processor, config and event) of a run whose effects
+        may have overwritten newer ones. Does nothing if such a run is pending already.
+        """
+        ...
+
+    async def wait(self, timeout_seconds: float) -> None:
+        """Return as soon as there may be something to claim, or when a delay ends, or after the time-out."""
+        ...
+
+
+class EngineOperations(Protocol):
+    """The verbs of operators: look, mend, keep tidy. Same atomicity as Engine."""
+
+    async def backlog(self) -> Backlog: ...
+
+    async def find_events(self, where: EventFilter, page: Page) -> list[EventRecord]: ...
+
+    async def event(self, event_id: str) -> EventDetail:
+        """Raises NotFoundError. An id's unambiguous beginning (8 characters or more) will do."""
+        ...
+
+    async def find_runs(self, where: RunFilter, page: Page) -> list[RunRecord]: ...
+
+    async def run(self, run_id: int) -> RunDetail:
+        """Raises NotFoundError."""
+        ...
+
+    async def writes(self, ref: EntityRef, page: Page) -> list[WriteRecord]:
+        """What was done to an entity, newest first."""
+        ...
+
+    async def redrive(self, where: RunFilter, limit: int) -> int:
+        """Put DEAD runs back: READY with failures and expirations at 0, or merged into the live run of their
+        lane (HELD behind a claimed one). Answers how many.
+        """
+        ...
+
+    async def discard(self, where: RunFilter, limit: int) -> int:
+        """Give up DEAD runs; they stay visible as DISCARDED. Answers how many."""
+        ...
+
+    async def prune(self, finished_before: datetime, limit: int) -> int:
+        """Forget up to `limit` events that were final before the time (dead ones are kept), with their runs,
+        journal and deduplication keys. Lineage stays. Answers how many.
+        """
+        ...
+
+
+# --- Mapping ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MappingWarning:
+    """One field that came out null because its expression failed, or one item that was skipped.
+
+    `item` is the index of the raw item; `field` e.g. `properties.url`, `identifier`, `selector`.
+    """
+
+    item: int
+    field: str
+    expression: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"item {self.item}: {self.field}: {self.reason} (in {self.expression})"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Entities whose selector passed, entities whose selector said no, and what was odd."""
+
+    passed: tuple[Entity, ...] = ()
+    failed: tuple[Entity, ...] = ()
+    warnings: tuple[MappingWarning, ...] = ()
+
+
+class EntityMapper(Protocol):
+    """Maps raw items to entities with JQ, bounded in time and memory."""
+
+    @property
+    def configs(self) -> Sequence[ResourceConfig]: ...
+
+    async def map(self, config: ResourceConfig, items: Sequence[RawItem], *, select: bool = True) -> Mapped:
+        """Map items. With `select=False` the selector is not asked and every entity counts as passed.
+
+        An item or expression never raises: it warns. Raises MapperUnavailableError if the JQ worker process
+        cannot be started.
+        """
+        ...
+
+
+# --- Target -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Write an entity. `fence` is the claim's token."""
+
+    entity: Entity
+    fence: int
+
+    @property
+    def ref(self) -> EntityRef:
+        return self.entity.ref
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove an entity; one that is not there counts as removed."""
+
+    ref: EntityRef
+    fence: int
+
+
+Change: TypeAlias = Upsert | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The target has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The target says that this entity is wrong. `retryable` if it may be right later (a missing relation)."""
+
+    reason: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """A change with a higher fence was applied to this entity before: nothing was written."""
+
+
+ChangeOutcome: TypeAlias = Applied | Refused | Overtaken
+
+
+class EntityTarget(Protocol):
+    """Where entities go."""
+
+    @property
+    def batch_limit(self) -> int:
+        """The most changes that one `apply` should carry."""
+        ...
+
+    @property
+    def fenced(self) -> bool:
+        """True if the target itself refuses changes with a lower fence than the last one applied."""
+        ...
+
+    async def prepare(self, blueprints: Sequence[Mapping[str, Json]], default_mapping: Json) -> None:
+        """Register the integration, and create the blueprints and the mapping that are missing."""
+        ...
+
+    async def apply(self, changes: Sequence[Change]) -> list[ChangeOutcome]:
+        """Apply changes of distinct entities; one outcome each, in order.
+
+        Raises TargetUnavailableError if none can be known to be applied; the same changes may be sent again.
+        """
+        ...
+
+    async def owned(self, refs: Collection[EntityRef]) -> frozenset[EntityRef]:
+        """Which of these exist and were written by this integration. Raises TargetUnavailableError."""
+        ...
+
+    async def close(self) -> None: ...

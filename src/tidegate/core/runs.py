@@ -1,0 +1,194 @@
+"""Runs: what the router asks for, what a worker is lent, and how it gives it back."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from typing import TypeAlias
+
+from tidegate.core.entities import Entity, EntityRef
+from tidegate.core.events import StoredEvent
+
+ROUTING_CONFIG = ""
+"""The config id of a run that routes one event for one processor, whose first routing failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One run that an event asks for.
+
+    `lane` is what runs are serialised and coalesced by; None makes the run one of its own. `config` is the
+    resource config's id, or ROUTING_CONFIG. `delay_seconds` and `error` are set where routing failed.
+    """
+
+    processor: str
+    config: str
+    kind: str
+    resource_key: str | None
+    lane: str | None
+    delay_seconds: float = 0.0
+    error: str | None = None
+
+
+def lane_of(processor: str, config: str, resource_key: str | None) -> str | None:
+    """The lane of (processor, resource config, resource key): 128 bits as hex; None without a key."""
+    return None if resource_key is None else _lane_hash(processor, config, resource_key)
+
+
+def _lane_hash(*parts: str) -> str:
+    framed = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    return blake2b(framed, digest_size=16).hexdigest()
+
+
+def refresh_lane_of(processor: str, config: str, ref: EntityRef) -> str:
+    """The lane on which refreshes of one entity, asked for by runs without a resource key, coalesce."""
+    return _lane_hash(processor, config, "refresh", ref.blueprint, ref.identifier)
+
+
+@dataclass(frozen=True, slots=True)
+class EventClaim:
+    """An event lent to a router. `expirations` counts the leases that ended without a settlement."""
+
+    event: StoredEvent
+    token: int
+    expirations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunClaim:
+    """A run lent to a worker until its lease ends.
+
+    `token` grows with every claim that the engine gives out, over all machines: it is the fencing token,
+    and it orders fetches. `event` is the newest of the run's `event_count` events. `failures` counts
+    settled retries; `expirations` counts leases that ended without a settlement.
+    """
+
+    run_id: int
+    token: int
+    processor: str
+    config: str
+    kind: str
+    resource_key: str | None
+    lane: str | None
+    event: StoredEvent
+    event_count: int = 1
+    failures: int = 0
+    expirations: int = 0
+
+
+class StepName(StrEnum):
+    """The steps of an attempt, in order."""
+
+    LOAD = "load"
+    AUTHENTICATE = "authenticate"
+    VALIDATE = "validate"
+    FETCH = "fetch"
+    MAP = "map"
+    PLAN = "plan"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an attempt: how long it took and what it decided, for the event's timeline."""
+
+    name: StepName
+    duration_seconds: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What an attempt did, kept with the run: steps, mapping warnings and the fetched items (JSON, bounded)."""
+
+    steps: tuple[Step, ...] = ()
+    warnings: tuple[str, ...] = ()
+    fetched: bytes = b""
+
+
+class WriteAction(StrEnum):
+    UPSERT = "upsert"
+    DELETE = "delete"
+    KEPT = "kept"  # a delete that was not done: `reason` says who else wrote the entity
+    REFUSED = "refused"  # the target answered that this entity is wrong, for good
+
+
+@dataclass(frozen=True, slots=True)
+class EntityWrite:
+    """What a run did to one entity, and why. `entity` is set for upserts."""
+
+    ref: EntityRef
+    action: WriteAction
+    reason: str = ""
+    entity: Entity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The run did its work. `writes` is all that it did; `dropped` are entities it no longer writes."""
+
+    writes: tuple[EntityWrite, ...] = ()
+    dropped: tuple[EntityRef, ...] = ()
+    trail: Trail = field(default_factory=Trail)
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouted:
+    """A run of ROUTING_CONFIG did its work: these are the runs that its event asks for (or the reason why none)."""
+
+    runs: tuple[RunRequest, ...]
+    reason: str = ""
+    trail: Trail = field(default_factory=Trail)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """There is nothing to do for this run any more."""
+
+    reason: str
+    trail: Trail = field(default_factory=Trail)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """authenticate or validate_payload said no. Never retried."""
+
+    reason: str
+    trail: Trail = field(default_factory=Trail)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The attempt failed and another is owed after the delay. Counts as a failure."""
+
+    delay_seconds: float
+    error: str
+    trail: Trail = field(default_factory=Trail)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Given back undecided: drain, an outage, a write that a newer one overtook. Counts as nothing."""
+
+    delay_seconds: float
+    reason: str
+    trail: Trail = field(default_factory=Trail)
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """The run failed for good and is kept as a dead letter."""
+
+    error: str
+    trail: Trail = field(default_factory=Trail)
+
+
+Settlement: TypeAlias = Completed | Rerouted | Ignored | Rejected | Retry | Released | Dead
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What became of an event at the router: the runs it asks for, or the reason why there are none."""
+
+    runs: tuple[RunRequest, ...] = ()
+    reason: str = ""
+    dead: bool = False  # the event killed its router too often: `reason` says so

@@ -1,0 +1,1 @@
+"""Engine adapters: the in-memory model and SQLite."""

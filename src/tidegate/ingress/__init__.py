@@ -1,0 +1,1 @@
+"""Takes webhooks in: limits, parsing, the durable commit, the answer."""

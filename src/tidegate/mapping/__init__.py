@@ -1,0 +1,1 @@
+"""The mapping: port-app-config files, and JQ evaluated closed and bounded."""

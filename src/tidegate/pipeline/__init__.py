@@ -1,0 +1,1 @@
+"""The use cases: route, process, apply. They see ports only."""

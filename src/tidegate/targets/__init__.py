@@ -1,0 +1,1 @@
+"""Target adapters: Port and the embedded catalog."""

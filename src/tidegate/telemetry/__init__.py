@@ -1,0 +1,1 @@
+"""Subscribers of signals: metrics and log lines."""

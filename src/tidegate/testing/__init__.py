@@ -1,0 +1,1 @@
+"""The test kit for integration authors: harness, fake clock, Port stub, conformance suites."""

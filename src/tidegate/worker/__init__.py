@@ -1,0 +1,1 @@
+"""Claims events and runs, and keeps the pipeline busy within its bounds."""
