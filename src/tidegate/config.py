@@ -1,1 +1,0 @@
-"""Settings: environment and files, read once, frozen."""

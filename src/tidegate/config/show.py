@@ -1,0 +1,41 @@
+"""The effective settings as people may see them: secrets masked."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import SecretStr
+
+from tidegate.config.models import ENV_PREFIX, Settings
+
+MASK = "********"
+_SECRET_NAME = re.compile(r"secret|token|password|passwd|credential|api_?key|private|auth", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """All settings as plain values. Secrets, and the integration's values whose name sounds like one, are masked."""
+    return _mask_all(settings.model_dump())
+
+
+def origin_of(name: str) -> str:
+    """The environment variable of a setting given as `section.name`."""
+    return ENV_PREFIX + name.replace(".", "__").upper()
+
+
+def _mask_all(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _mask(name, value) for name, value in values.items()}
+
+
+def _mask(name: str, value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return MASK if value.get_secret_value() else ""
+    if isinstance(value, dict):
+        return _mask_all(value)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, (list, tuple)):
+        return [_mask(name, item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, str):
+        if value and _SECRET_NAME.search(name):
+            return MASK
+        return _URL_PASSWORD.sub(rf"\1{MASK}@", value)
+    return value
