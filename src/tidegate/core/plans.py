@@ -1,7 +1,7 @@
 """What a run writes: the pure decision from mapped entities, lineage and the other writers of an entity."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.runs import EntityWrite, WriteAction
@@ -63,6 +63,16 @@ class Plan:
     kept: tuple[EntityWrite, ...] = ()
     dropped: tuple[EntityRef, ...] = ()
     unknown: frozenset[EntityRef] = frozenset()
+
+    def without_deleting(self, refs: Collection[EntityRef], reason: str) -> "Plan":
+        """The same plan, with the deletes of some entities not done, for a reason."""
+        spared = tuple(
+            EntityWrite(write.ref, WriteAction.KEPT, f"{write.reason}, but {reason}")
+            for write in self.deletes
+            if write.ref in refs
+        )
+        deletes = tuple(write for write in self.deletes if write.ref not in refs)
+        return replace(self, deletes=deletes, kept=(*self.kept, *spared))
 
 
 def make_plan(proposal: Proposal, staged: Staged, newest_seq: int) -> Plan:

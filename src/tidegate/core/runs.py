@@ -158,27 +158,36 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The attempt failed and another is owed after the delay. Counts as a failure."""
+    """The attempt failed and another is owed after the delay. Counts as a failure.
+
+    `writes` is what it did before it failed: journalled and stamped, lineage untouched.
+    """
 
     delay_seconds: float
     error: str
+    writes: tuple[EntityWrite, ...] = ()
     trail: Trail = field(default_factory=Trail)
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Given back undecided: drain, an outage, a write that a newer one overtook. Counts as nothing."""
+    """Given back undecided: drain, an outage, a write that a newer one overtook. Counts as nothing.
+
+    `waits_for` is the third-party host that is paused, if that is why.
+    """
 
     delay_seconds: float
     reason: str
     trail: Trail = field(default_factory=Trail)
+    waits_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """The run failed for good and is kept as a dead letter."""
+    """The run failed for good and is kept as a dead letter. `writes` as for Retry."""
 
     error: str
+    writes: tuple[EntityWrite, ...] = ()
     trail: Trail = field(default_factory=Trail)
 
 

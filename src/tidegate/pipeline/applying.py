@@ -1,0 +1,163 @@
+"""The state applier: batches the plans of concurrent runs into few requests to the target.
+
+Changes of one entity never travel at the same time, a change whose run lost its lease is not sent, and
+nothing waits while the target is idle.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from tidegate.core.breaker import CircuitBreaker
+from tidegate.core.entities import EntityRef
+from tidegate.core.errors import StaleClaimError, TargetUnavailableError
+from tidegate.core.ports import Change, ChangeOutcome, Clock, EntityTarget
+from tidegate.core.signals import BatchApplied, DependencyPaused, Telemetry
+
+MAX_REQUESTS_IN_FLIGHT = 4
+
+
+@dataclass(eq=False, slots=True)
+class _Pending:
+    change: Change
+    still_valid: Callable[[], bool]
+    outcome: asyncio.Future[ChangeOutcome]
+
+
+@dataclass(eq=False, slots=True)
+class StateApplier:
+    """Applies changes to one target. Belongs to one event loop; `close` it when done."""
+
+    target: EntityTarget
+    clock: Clock
+    telemetry: Telemetry
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    _waiting: deque[_Pending] = field(default_factory=deque[_Pending])
+    _travelling: set[EntityRef] = field(default_factory=set[EntityRef])
+    _requests: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _pump_scheduled: bool = False
+
+    async def apply(
+        self, changes: Sequence[Change], still_valid: Callable[[], bool] = lambda: True
+    ) -> list[ChangeOutcome]:
+        """Apply changes of distinct entities; one outcome each, in order.
+
+        `still_valid` is asked right before a change is sent. Raises StaleClaimError if it says no, and
+        TargetUnavailableError while the target is out; some of the changes may then have been applied.
+        """
+        if not changes:
+            return []
+        if not self.breaker.admit(self.clock.monotonic()):
+            wait = self.breaker.wait_seconds(self.clock.monotonic())
+            raise TargetUnavailableError(
+                f"the target is paused: {self.breaker.reason}", retry_after_seconds=wait
+            )
+        loop = asyncio.get_running_loop()
+        pending = [_Pending(change, still_valid, loop.create_future()) for change in changes]
+        self._waiting.extend(pending)
+        self._schedule_pump()
+        try:
+            outcomes = await asyncio.gather(*(entry.outcome for entry in pending), return_exceptions=True)
+        except asyncio.CancelledError:
+            self.breaker.abandoned()
+            raise
+        return [_outcome_or_raise(outcome) for outcome in outcomes]
+
+    async def owned(self, refs: Collection[EntityRef]) -> frozenset[EntityRef]:
+        """Which of these this integration wrote, as the target knows it. Raises TargetUnavailableError."""
+        if not refs:
+            return frozenset()
+        try:
+            return await self.target.owned(refs)
+        except TargetUnavailableError as error:
+            self._failed(error)
+            raise
+
+    def _schedule_pump(self) -> None:
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        while self._waiting and len(self._requests) < MAX_REQUESTS_IN_FLIGHT:
+            batch = self._take_batch()
+            if not batch:
+                return
+            self._requests.add(asyncio.create_task(self._send(batch), name="tidegate-apply"))
+
+    def _take_batch(self) -> list[_Pending]:
+        """The first changes whose entities do not travel now; the order of one entity's changes is kept."""
+        batch: list[_Pending] = []
+        passed_over: deque[_Pending] = deque()
+        taken: set[EntityRef] = set()
+        while self._waiting and len(batch) < self.target.batch_limit:
+            entry = self._waiting.popleft()
+            ref = entry.change.ref
+            if entry.outcome.done():
+                continue  # its run was cancelled
+            if ref in self._travelling or ref in taken:
+                passed_over.append(entry)
+            elif not entry.still_valid():
+                entry.outcome.set_exception(StaleClaimError("the lease ended before the write"))
+            else:
+                batch.append(entry)
+            taken.add(ref)
+        passed_over.extend(self._waiting)
+        self._waiting = passed_over
+        return batch
+
+    async def _send(self, batch: list[_Pending]) -> None:
+        refs = {entry.change.ref for entry in batch}
+        self._travelling |= refs
+        began = self.clock.monotonic()
+        try:
+            outcomes = await self.target.apply([entry.change for entry in batch])
+        except TargetUnavailableError as error:
+            self._failed(error)
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - an adapter's bug must reach its runs, not vanish in a task
+            self.breaker.abandoned()
+            _fail(batch, error)
+        else:
+            self._succeeded(len(batch), self.clock.monotonic() - began)
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                if not entry.outcome.done():
+                    entry.outcome.set_result(outcome)
+        finally:
+            self._travelling -= refs
+            request = asyncio.current_task()
+            if request is not None:
+                self._requests.discard(request)
+            if self._waiting:
+                self._schedule_pump()
+
+    def _succeeded(self, changes: int, duration_seconds: float) -> None:
+        if self.breaker.is_open:
+            self.telemetry.emit(DependencyPaused("target", paused=False, reason=""))
+        self.breaker.succeeded()
+        self.telemetry.emit(BatchApplied(changes, duration_seconds))
+
+    def _failed(self, error: TargetUnavailableError) -> None:
+        was_open = self.breaker.is_open
+        self.breaker.failed(self.clock.monotonic(), str(error), error.retry_after_seconds)
+        if self.breaker.is_open and not was_open:
+            self.telemetry.emit(DependencyPaused("target", paused=True, reason=str(error)))
+
+    async def close(self) -> None:
+        """Wait for what is on its way."""
+        while self._requests:
+            await asyncio.wait(self._requests)
+
+
+def _fail(batch: list[_Pending], error: Exception) -> None:
+    for entry in batch:
+        if not entry.outcome.done():
+            entry.outcome.set_exception(error)
+
+
+def _outcome_or_raise(outcome: ChangeOutcome | BaseException) -> ChangeOutcome:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome

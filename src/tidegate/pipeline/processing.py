@@ -1,0 +1,285 @@
+"""One attempt of a run, as a list of steps: load, authenticate, validate, fetch, map, plan, write.
+
+Whatever happens ends in a Settlement; the worker hands it to the engine.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tidegate.authoring import AbstractWebhookProcessor, Registration
+from tidegate.core.errors import RetryableError, StaleClaimError, TidegateError
+from tidegate.core.plans import Plan, Proposal, make_plan
+from tidegate.core.ports import (
+    Applied,
+    Change,
+    ChangeOutcome,
+    Clock,
+    Delete,
+    Engine,
+    EntityMapper,
+    Mapped,
+    Overtaken,
+    Refused,
+    Upsert,
+)
+from tidegate.core.resources import ResourceConfig, WebhookEventRawResults
+from tidegate.core.runs import (
+    ROUTING_CONFIG,
+    Completed,
+    Dead,
+    EntityWrite,
+    Ignored,
+    Rejected,
+    Released,
+    Rerouted,
+    RunClaim,
+    Settlement,
+    StepName,
+    WriteAction,
+)
+from tidegate.core.signals import ProcessorFailed, Telemetry
+from tidegate.pipeline.applying import StateApplier
+from tidegate.pipeline.attempts import Attempt
+from tidegate.pipeline.faults import describe, settle_failure, settle_unloaded
+from tidegate.pipeline.instances import InstanceCache
+from tidegate.pipeline.registry import Registry
+from tidegate.pipeline.routing import Router
+from tidegate.pipeline.staleness import StaleReadError, check_read
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """`timeout_seconds` bounds one attempt. A run whose worker died `max_expirations` times is given up.
+
+    `recorded_bytes` bounds the copy of the fetched items that is kept with each attempt; 0 keeps none.
+    """
+
+    timeout_seconds: float = 120.0
+    max_expirations: int = 5
+    cancel_seconds: float = 5.0
+    recorded_bytes: int = 65_536
+
+
+class RefusedWriteError(TidegateError):
+    """The target refused some entities of the plan; `writes` tells what became of each."""
+
+    def __init__(self, refused: Sequence[Refused], writes: tuple[EntityWrite, ...]) -> None:
+        reasons = [f"{write.ref}: {write.reason}" for write in writes if write.action is WriteAction.REFUSED]
+        super().__init__(f"the target refused {len(reasons)} of {len(writes)} entities: {'; '.join(reasons)}")
+        self.retryable = all(refusal.retryable for refusal in refused)
+        self.writes = writes
+
+
+class OvertakenError(TidegateError):
+    """A newer write came first. The run goes back undecided and fetches anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunProcessor:
+    """Processes claimed runs. Holds no state of its own between runs."""
+
+    registry: Registry
+    router: Router
+    instances: InstanceCache
+    mapper: EntityMapper
+    engine: Engine
+    applier: StateApplier
+    clock: Clock
+    telemetry: Telemetry
+    uniform: Callable[[], float]
+    limits: RunLimits = RunLimits()
+
+    async def process(self, claim: RunClaim, lease_holds: Callable[[], bool]) -> Settlement:
+        """Make one attempt. `lease_holds` is asked before anything is written.
+
+        Raises StaleClaimError (drop everything) and CancelledError; all else becomes a Settlement.
+        """
+        attempt = Attempt(claim, self.clock, self.telemetry, self.limits.recorded_bytes)
+        registration = self.registry.find(claim.event.path, claim.processor)
+        if registration is None:
+            return Dead(
+                f"no processor named {claim.processor} is registered under {claim.event.path} any more: "
+                "bring it back and redrive, or discard"
+            )
+        if claim.expirations >= self.limits.max_expirations:
+            return Dead(f"the worker died {claim.expirations} times while it processed this run")
+        try:
+            with attempt.step(StepName.LOAD):
+                processor = await self._load(registration, claim)
+        except Exception as error:  # noqa: BLE001 - an author's code may raise anything
+            return settle_unloaded(error, registration.processor, claim, attempt.trail(), self.uniform)
+        if isinstance(processor, (Ignored, Rerouted)):
+            return processor
+        return await self._guarded(processor, claim, attempt, lease_holds)
+
+    async def _load(
+        self, registration: Registration, claim: RunClaim
+    ) -> AbstractWebhookProcessor | Ignored | Rerouted:
+        """The instance that routed the event, or a fresh one that was asked again."""
+        kept = self.instances.take(claim.event.id, claim.processor)
+        if kept is not None:
+            return kept
+        processor = self.registry.create(registration, claim.event)
+        async with asyncio.timeout(self.router.limits.timeout_seconds):
+            wanted = await self.router.wanted_by(processor, claim.processor)
+        if claim.config == ROUTING_CONFIG:
+            self.instances.put(claim.event.id, claim.processor, processor, uses=len(wanted.runs))
+            return Rerouted(wanted.runs, wanted.reason)
+        return processor if wanted.runs else Ignored(wanted.reason)
+
+    async def _guarded(
+        self,
+        processor: AbstractWebhookProcessor,
+        claim: RunClaim,
+        attempt: Attempt,
+        lease_holds: Callable[[], bool],
+    ) -> Settlement:
+        """Run the steps within the time limit; call the author's hooks around them."""
+        processor.retry_count = claim.failures
+        limit = asyncio.timeout(self.limits.timeout_seconds)
+        try:
+            async with limit:
+                await processor.before_processing()
+                settlement = await self._steps(processor, claim, attempt, lease_holds)
+                await processor.after_processing()
+                return settlement
+        except StaleClaimError:
+            await self._cancelled(processor)
+            raise
+        except asyncio.CancelledError:
+            await self._cancelled(processor)
+            raise
+        except Exception as error:  # noqa: BLE001 - an author's code may raise anything
+            failure: Exception = error
+            if limit.expired():
+                await self._cancelled(processor)
+                failure = TimeoutError(f"the run took more than {self.limits.timeout_seconds:g} s")
+            return await self._failed(failure, processor, claim, attempt)
+
+    async def _failed(
+        self, error: Exception, processor: AbstractWebhookProcessor, claim: RunClaim, attempt: Attempt
+    ) -> Settlement:
+        self.instances.discard(claim.event.id, claim.processor)
+        try:
+            async with asyncio.timeout(self.limits.cancel_seconds):
+                await processor.on_error(error)
+        except Exception as broken:  # noqa: BLE001 - an author's code may raise anything
+            attempt.warn(f"on_error raised {describe(broken)}")
+        if isinstance(error, OvertakenError):
+            return Released(0.0, str(error), attempt.trail())
+        writes: tuple[EntityWrite, ...] = ()
+        if isinstance(error, RefusedWriteError):
+            writes = error.writes
+            error = RetryableError(str(error)) if error.retryable else error
+        return settle_failure(
+            error, processor, claim, attempt.trail(), self.clock.now(), self.uniform, writes
+        )
+
+    async def _cancelled(self, processor: AbstractWebhookProcessor) -> None:
+        """Tell the author's code that its attempt was stopped; it must not be able to hold up the worker."""
+        self.instances.discard(processor.event.id, type(processor).__name__)
+        try:
+            async with asyncio.timeout(self.limits.cancel_seconds):
+                await processor.cancel()
+        except Exception as error:  # noqa: BLE001 - an author's code may raise anything
+            failed = ProcessorFailed(processor.event.id, type(processor).__name__, describe(error))
+            self.telemetry.emit(failed)
+
+    async def _steps(
+        self,
+        processor: AbstractWebhookProcessor,
+        claim: RunClaim,
+        attempt: Attempt,
+        lease_holds: Callable[[], bool],
+    ) -> Settlement:
+        config = self.registry.config(claim.config)
+        if config is None:
+            return Ignored(f"the mapping has no entry {claim.config} any more", attempt.trail())
+        payload = processor.event.payload
+        with attempt.step(StepName.AUTHENTICATE):
+            authentic = await processor.authenticate(payload, processor.event.headers)
+        if not authentic:
+            return Rejected("authenticate() said no", attempt.trail())
+        with attempt.step(StepName.VALIDATE):
+            valid = await processor.validate_payload(payload)
+        if not valid:
+            return Rejected("validate_payload() said no", attempt.trail())
+        results = await self._fetch(processor, claim, config, attempt)
+        proposal = await self._map(config, results, attempt)
+        plan = await self._plan(claim, proposal, attempt)
+        writes = await self._write(claim, plan, attempt, lease_holds)
+        refused = {write.ref for write in writes if write.action is WriteAction.REFUSED}
+        dropped = tuple(ref for ref in plan.dropped if ref not in refused)
+        return Completed(writes, dropped, attempt.trail())
+
+    async def _fetch(
+        self, processor: AbstractWebhookProcessor, claim: RunClaim, config: ResourceConfig, attempt: Attempt
+    ) -> WebhookEventRawResults:
+        payload = processor.event.payload
+        with attempt.step(StepName.FETCH):
+            results = await processor.handle_event(payload, config)
+        if not isinstance(results, WebhookEventRawResults):  # pyright: ignore[reportUnnecessaryIsInstance]
+            name = type(processor).__name__
+            kind = type(results).__name__  # pyright: ignore[reportUnknownArgumentType]
+            raise TypeError(f"{name}.handle_event returned {kind}, not WebhookEventRawResults")
+        attempt.fetched(results)
+        stale = check_read(processor, payload, results)
+        if stale and claim.failures < processor.max_retries:
+            raise StaleReadError(stale)
+        if stale:
+            attempt.warn(f"{stale}; this is taken as the current state after {claim.failures} retries")
+        return results
+
+    async def _map(
+        self, config: ResourceConfig, results: WebhookEventRawResults, attempt: Attempt
+    ) -> Proposal:
+        with attempt.step(StepName.MAP):
+            updated = await self.mapper.map(config, results.updated_raw_results)
+            deleted = Mapped()
+            if results.deleted_raw_results:
+                deleted = await self.mapper.map(config, results.deleted_raw_results, select=False)
+        attempt.warn(*updated.warnings, *deleted.warnings)
+        attempt.note(
+            f"{len(updated.passed)} selected, {len(updated.failed)} not, {len(deleted.passed)} deleted"
+        )
+        return Proposal(updated.passed, updated.failed, deleted.passed)
+
+    async def _plan(self, claim: RunClaim, proposal: Proposal, attempt: Attempt) -> Plan:
+        with attempt.step(StepName.PLAN):
+            upserts = {entity.ref for entity in proposal.upserts}
+            staged = await self.engine.stage(claim, upserts, proposal.candidates)
+            plan = make_plan(proposal, staged, claim.event.seq)
+            if plan.unknown:
+                foreign = plan.unknown - await self.applier.owned(plan.unknown)
+                plan = plan.without_deleting(foreign, "this integration did not write it")
+        attempt.note(f"{len(plan.upserts)} upserts, {len(plan.deletes)} deletes, {len(plan.kept)} kept")
+        return plan
+
+    async def _write(
+        self, claim: RunClaim, plan: Plan, attempt: Attempt, lease_holds: Callable[[], bool]
+    ) -> tuple[EntityWrite, ...]:
+        """Apply the plan. Raises RefusedWriteError or OvertakenError if a part of it was not taken."""
+        changes: list[Change] = [Upsert(entity, claim.token) for entity in plan.upserts]
+        changes += [Delete(write.ref, claim.token) for write in plan.deletes]
+        with attempt.step(StepName.WRITE):
+            outcomes = await self.applier.apply(changes, lease_holds)
+        wanted = [
+            *(EntityWrite(entity.ref, WriteAction.UPSERT, entity=entity) for entity in plan.upserts),
+            *plan.deletes,
+        ]
+        if any(isinstance(outcome, Overtaken) for outcome in outcomes):
+            raise OvertakenError("a run that fetched later has written the entity")
+        writes = tuple(map(_written, wanted, outcomes))
+        refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+        if refused:
+            raise RefusedWriteError(refused, writes)
+        return (*writes, *plan.kept)
+
+
+def _written(wanted: EntityWrite, outcome: ChangeOutcome) -> EntityWrite:
+    match outcome:
+        case Applied() | Overtaken():
+            return wanted
+        case Refused(reason=reason):
+            return EntityWrite(wanted.ref, WriteAction.REFUSED, reason, wanted.entity)

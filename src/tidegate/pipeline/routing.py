@@ -1,0 +1,94 @@
+"""Which runs an event asks for: every processor of its path is asked, and one that fails concerns itself alone."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tidegate.authoring import AbstractWebhookProcessor, Registration
+from tidegate.core.events import StoredEvent
+from tidegate.core.ports import Clock
+from tidegate.core.retry import jittered
+from tidegate.core.runs import ROUTING_CONFIG, EventClaim, Routing, RunRequest, lane_of
+from tidegate.core.signals import EventRouted, ProcessorFailed, Telemetry
+from tidegate.pipeline.faults import describe
+from tidegate.pipeline.instances import InstanceCache
+from tidegate.pipeline.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingLimits:
+    """`timeout_seconds` bounds what one processor may take to say whether it wants an event.
+
+    An event whose router died `max_expirations` times is given up: it would go on killing.
+    """
+
+    timeout_seconds: float = 10.0
+    max_expirations: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one processor answered: its runs, or why it has none."""
+
+    runs: tuple[RunRequest, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """Asks processors and turns their answers into run requests."""
+
+    registry: Registry
+    instances: InstanceCache
+    clock: Clock
+    telemetry: Telemetry
+    uniform: Callable[[], float]
+    limits: RoutingLimits = RoutingLimits()
+
+    async def route(self, claim: EventClaim) -> Routing:
+        """Never raises but for cancellation: what a processor raises becomes a run that asks it again."""
+        event = claim.event
+        if claim.expirations >= self.limits.max_expirations:
+            return Routing(reason=f"routing it stopped the worker {claim.expirations} times", dead=True)
+        began = self.clock.monotonic()
+        registrations = self.registry.registrations(event.path)
+        answers = [await self._ask(registration, event) for registration in registrations]
+        runs = tuple(request for answer in answers for request in answer.runs)
+        reason = "; ".join(answer.reason for answer in answers if answer.reason)
+        if not registrations:
+            reason = f"no processor is registered under {event.path}"
+        spent = self.clock.monotonic() - began
+        self.telemetry.emit(EventRouted(event.id, event.path, len(runs), "" if runs else reason, spent))
+        return Routing(runs=runs, reason="" if runs else reason)
+
+    async def _ask(self, registration: Registration, event: StoredEvent) -> Wanted:
+        try:
+            instance = self.registry.create(registration, event)
+            async with asyncio.timeout(self.limits.timeout_seconds):
+                wanted = await self.wanted_by(instance, registration.name)
+        except Exception as error:  # noqa: BLE001 - an author's code may raise anything
+            self.telemetry.emit(ProcessorFailed(event.id, registration.name, describe(error)))
+            delay = jittered(registration.processor.initial_retry_delay_seconds, self.uniform)
+            again = RunRequest(registration.name, ROUTING_CONFIG, "", None, None, delay, describe(error))
+            return Wanted(runs=(again,))
+        if wanted.runs:
+            self.instances.put(event.id, registration.name, instance, uses=len(wanted.runs))
+        return wanted
+
+    async def wanted_by(self, instance: AbstractWebhookProcessor, name: str) -> Wanted:
+        """Ask one processor instance. Raises what the author's code raises."""
+        event = instance.event
+        if not await instance.should_process_event(event):
+            return Wanted(reason=f"{name} does not want it")
+        kinds = list(await instance.get_matching_kinds(event))
+        configs = self.registry.configs_of(kinds)
+        if not configs:
+            named = ", ".join(map(repr, kinds)) or "none"
+            return Wanted(reason=f"the mapping has no entry for the kinds of {name} ({named})")
+        key = instance.resource_key(event)
+        return Wanted(
+            tuple(
+                RunRequest(name, config.id, config.kind, key, lane_of(name, config.id, key))
+                for config in configs
+            )
+        )

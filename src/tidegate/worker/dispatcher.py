@@ -1,0 +1,199 @@
+"""Keeps the pipeline busy: claims events to route and runs to process, as many as there are free places.
+
+One place is kept for every processor that has nothing in hand, so that a hanging one cannot take them all.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from tidegate.core.errors import EngineUnavailableError, StaleClaimError
+from tidegate.core.ports import Clock, Engine
+from tidegate.core.runs import Completed, EventClaim, Released, RunClaim, Settlement
+from tidegate.core.signals import Telemetry
+from tidegate.pipeline.applying import StateApplier
+from tidegate.pipeline.processing import RunProcessor
+from tidegate.pipeline.routing import Router
+from tidegate.worker.leases import Lease, LeaseKeeper
+from tidegate.worker.pauses import ProcessorPauses
+from tidegate.worker.reports import report
+
+POLL_SECONDS = 5.0
+SETTLE_PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """`runs` at once (the setting event_workers_count), and events routed at once."""
+
+    runs: int = 16
+    routings: int = 64
+
+
+@dataclass(eq=False, slots=True)
+class Dispatcher:
+    """Claims, hands out, settles. `keep_routing` and `keep_processing` are its duties; `drain` ends them."""
+
+    engine: Engine
+    router: Router
+    processor: RunProcessor
+    applier: StateApplier
+    pauses: ProcessorPauses
+    leases: LeaseKeeper
+    processors: tuple[str, ...]
+    clock: Clock
+    telemetry: Telemetry
+    limits: WorkerLimits = WorkerLimits()
+    _routings: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _runs: dict[asyncio.Task[None], RunClaim] = field(default_factory=dict[asyncio.Task[None], RunClaim])
+    _freed: asyncio.Event = field(default_factory=asyncio.Event)
+    _draining: bool = False
+
+    @property
+    def runs_in_hand(self) -> int:
+        return len(self._runs)
+
+    async def keep_routing(self) -> None:
+        """Route events until drained."""
+        while not self._draining:
+            free = self.limits.routings - len(self._routings)
+            claims = await self.engine.claim_events(free) if free > 0 else []
+            for claim in claims:
+                self._start_routing(claim)
+            if not claims:
+                await self._wait(POLL_SECONDS)
+
+    async def keep_processing(self) -> None:
+        """Process runs until drained."""
+        while not self._draining:
+            asked_at = self.clock.monotonic()
+            claims = await self._claim_runs()
+            for claim in claims:
+                self._start_run(claim, asked_at)
+            if not claims:
+                await self._wait(self._patience_seconds())
+
+    async def drain(self, limit_seconds: float) -> None:
+        """Claim nothing new, let what is in hand finish, and release what does not in time."""
+        self._draining = True
+        self._freed.set()
+        tasks = {*self._routings, *self._runs}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=limit_seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        await self.applier.close()
+
+    async def _claim_runs(self) -> list[RunClaim]:
+        free = self.limits.runs - len(self._runs)
+        if free <= 0 or self._target_wait_seconds() > 0:
+            return []
+        if self.applier.breaker.is_open:
+            free = 1 if not self._runs else 0  # one run probes the target
+            if free == 0:
+                return []
+        busy = Counter(claim.processor for claim in self._runs.values())
+        idle = [name for name in self.processors if name not in busy]
+        paused = self.pauses.paused()
+        if free > len(idle):
+            return await self.engine.claim_runs(max(free - len(idle), 1), paused)
+        return await self.engine.claim_runs(free, paused | set(busy))
+
+    def _target_wait_seconds(self) -> float:
+        return self.applier.breaker.wait_seconds(self.clock.monotonic())
+
+    def _patience_seconds(self) -> float:
+        """How long to wait when there is nothing to claim: until a pause ends, at most POLL_SECONDS."""
+        waits = [POLL_SECONDS, self._target_wait_seconds() or POLL_SECONDS]
+        paused = self.pauses.wait_seconds()
+        if paused is not None:
+            waits.append(paused)
+        return max(min(waits), 0.01)
+
+    async def _wait(self, timeout_seconds: float) -> None:
+        """Until there may be work, a place is free, or the time is over."""
+        self._freed.clear()
+        if self._draining:
+            return
+        work = asyncio.create_task(self.engine.wait(timeout_seconds))
+        freed = asyncio.create_task(self._freed.wait())
+        try:
+            await asyncio.wait((work, freed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (work, freed):
+                task.cancel()
+            await asyncio.gather(work, freed, return_exceptions=True)
+
+    def _start_routing(self, claim: EventClaim) -> None:
+        task = asyncio.create_task(self._route(claim), name=f"tidegate-route-{claim.event.seq}")
+        self._routings.add(task)
+        task.add_done_callback(self._routing_ended)
+
+    def _routing_ended(self, task: asyncio.Task[None]) -> None:
+        self._routings.discard(task)
+        self._freed.set()
+
+    async def _route(self, claim: EventClaim) -> None:
+        routing = await self.router.route(claim)
+        await self._until_committed(lambda: self.engine.route(claim, routing), self._lease_end())
+
+    def _start_run(self, claim: RunClaim, asked_at: float) -> None:
+        task = asyncio.create_task(self._run(claim, asked_at), name=f"tidegate-run-{claim.run_id}")
+        self._runs[task] = claim
+        task.add_done_callback(self._run_ended)
+
+    def _run_ended(self, task: asyncio.Task[None]) -> None:
+        self._runs.pop(task, None)
+        self._freed.set()
+
+    async def _run(self, claim: RunClaim, asked_at: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine of ours always runs in a task
+        lease = self.leases.take(claim, asked_at, task.cancel)
+        try:
+            settlement = await self._attempt(claim, lease)
+            if settlement is not None:
+                await self._settle(claim, settlement, lease)
+        finally:
+            self.leases.drop(lease)
+
+    async def _attempt(self, claim: RunClaim, lease: Lease) -> Settlement | None:
+        """The attempt's settlement; None if the lease is lost and there is nothing to settle."""
+        try:
+            return await self.processor.process(claim, lease.holds)
+        except StaleClaimError:
+            return None
+        except asyncio.CancelledError:
+            if lease.lost:
+                return None
+            return Released(0.0, "the worker is shutting down")
+
+    async def _settle(self, claim: RunClaim, settlement: Settlement, lease: Lease) -> None:
+        settled = await self._until_committed(lambda: self.engine.settle(claim, settlement), lease.ends_at)
+        if (
+            not settled
+            and isinstance(settlement, Completed)
+            and settlement.writes
+            and not self.applier.target.fenced
+        ):
+            # What was written late may lie over a newer write, and the target cannot tell.
+            await self.engine.refresh(claim.run_id)
+        if isinstance(settlement, Released) and settlement.waits_for is not None:
+            self.pauses.learn(claim.processor, settlement.waits_for)
+        report(self.telemetry, self.clock.now(), claim, settlement, stale=not settled)
+
+    def _lease_end(self) -> float:
+        return self.clock.monotonic() + self.engine.lease_seconds
+
+    async def _until_committed(self, verb: Callable[[], Awaitable[bool]], ends_at: float) -> bool:
+        """Call a verb of the engine until it commits or the lease is over: another worker takes it up then."""
+        while True:
+            try:
+                return await verb()
+            except EngineUnavailableError:
+                if self.clock.monotonic() >= ends_at:
+                    return False
+                await asyncio.sleep(SETTLE_PAUSE_SECONDS)

@@ -1,0 +1,66 @@
+"""Leases of the runs in hand: renewed while work goes on, and given up on time when they cannot be."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tidegate.core.ports import Clock, Engine
+from tidegate.core.runs import RunClaim
+
+RENEWALS_PER_LEASE = 3
+
+
+@dataclass(slots=True)
+class Lease:
+    """What a worker knows of its claim's lease, by its own monotonic clock and never too long."""
+
+    claim: RunClaim
+    clock: Clock
+    ends_at: float
+    lose: Callable[[], object]
+    lost: bool = False
+
+    def holds(self) -> bool:
+        return not self.lost and self.clock.monotonic() < self.ends_at
+
+
+@dataclass(slots=True)
+class LeaseKeeper:
+    """Renews all leases together, a third of their length before anything can go wrong."""
+
+    engine: Engine
+    clock: Clock
+    _leases: dict[int, Lease] = field(default_factory=dict[int, Lease])
+
+    def take(self, claim: RunClaim, asked_at: float, lose: Callable[[], object]) -> Lease:
+        """Begin to keep a lease. `asked_at` is the monotonic time before the claim was asked for; `lose` is
+        called once if the lease is lost.
+        """
+        lease = Lease(claim, self.clock, asked_at + self.engine.lease_seconds, lose)
+        self._leases[claim.run_id] = lease
+        return lease
+
+    def drop(self, lease: Lease) -> None:
+        if self._leases.get(lease.claim.run_id) is lease:
+            del self._leases[lease.claim.run_id]
+
+    async def keep(self) -> None:
+        """Renew until cancelled."""
+        while True:
+            await asyncio.sleep(self.engine.lease_seconds / RENEWALS_PER_LEASE)
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Renew every lease once; tell those that are lost."""
+        leases = list(self._leases.values())
+        if not leases:
+            return
+        asked_at = self.clock.monotonic()
+        renewed = await self.engine.renew([lease.claim for lease in leases])
+        for lease in leases:
+            if lease.claim.run_id in renewed:
+                lease.ends_at = asked_at + self.engine.lease_seconds
+            elif self._leases.get(lease.claim.run_id) is lease:
+                lease.lost = True
+                self.drop(lease)
+                lease.lose()
