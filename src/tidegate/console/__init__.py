@@ -1,0 +1,5 @@
+"""The admin listener: operations API, metrics, health."""
+
+from tidegate.console.admin import AdminParts, admin_app
+
+__all__ = ["AdminParts", "admin_app"]
