@@ -1,0 +1,74 @@
+"""String formats of blueprint properties (Port's API reference, `schema.properties.*.format`).
+
+A format that is not listed here (markdown, yaml, user, team, …) takes any string.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+def is_date_time(value: str) -> bool:
+    """RFC 3339 §5.6: date, time and offset."""
+    return date_time(value) is not None
+
+
+def date_time(value: str) -> datetime | None:
+    """The moment that an RFC 3339 string names, or None."""
+    if _DATE_TIME.fullmatch(value) is None:
+        return None
+    try:
+        return datetime.fromisoformat(value.upper())
+    except ValueError:
+        return None
+
+
+def is_url(value: str) -> bool:
+    """An absolute http, https or ftp URL."""
+    if any(character.isspace() for character in value):
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme.lower() in {"http", "https", "ftp"} and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def is_email(value: str) -> bool:
+    """Something that has one @ with text on both sides."""
+    return _EMAIL.fullmatch(value) is not None
+
+
+def is_ipv4(value: str) -> bool:
+    try:
+        IPv4Address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def is_ipv6(value: str) -> bool:
+    try:
+        IPv6Address(value)
+    except ValueError:
+        return False
+    return True
+
+
+FORMATS: Mapping[str, Callable[[str], bool]] = MappingProxyType(
+    {
+        "date-time": is_date_time,
+        "timer": is_date_time,
+        "url": is_url,
+        "email": is_email,
+        "idn-email": is_email,
+        "ipv4": is_ipv4,
+        "ipv6": is_ipv6,
+    }
+)
