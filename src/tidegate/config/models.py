@@ -63,7 +63,7 @@ class IntegrationSettings(Section):
     )
     type: str = Field(default="", description="What it integrates; empty: the integration's directory.")
     config: dict[str, Any] = Field(
-        default_factory=dict, description="The integration's own values (integration.config)."
+        default_factory=dict, repr=False, description="The integration's own values (integration.config)."
     )
 
 
