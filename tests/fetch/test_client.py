@@ -45,7 +45,7 @@ class Recorder:
 async def third_party(handler: Handler):
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0)
+    runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -155,15 +155,17 @@ def test_a_host_that_asks_to_wait_is_left_alone_at_once(
 
 
 def test_a_slow_answer_times_out_as_a_failure() -> None:
-    async def never(request: web.Request) -> web.Response:
-        await asyncio.Event().wait()
-        raise AssertionError(request)
-
     async def use(client: FetchClient, url: str, *_: object) -> None:
         with pytest.raises(FetchFailedError, match="Timeout"):
             await client.get_json(url)
+        given_up.set()
 
-    run_against(never, use, FetchLimits(total_seconds=0.05))
+    async def slow(_: web.Request) -> web.Response:
+        await given_up.wait()
+        return web.Response()
+
+    given_up = asyncio.Event()
+    run_against(slow, use, FetchLimits(total_seconds=0.05))
 
 
 def test_a_refused_connection_is_a_failure() -> None:
