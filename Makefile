@@ -1,0 +1,47 @@
+# `make` lists the targets. Those that need an environment set up what is missing by themselves.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+BOOTSTRAP := scripts/bootstrap
+BIN := .venv/bin
+export PYTHON
+
+.PHONY: help setup demo test check format bench docs lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: ## Create the environments for development and for MLflow
+	@$(BOOTSTRAP) dev mlflow
+
+demo: ## Show a real MLflow registry and its catalog live; ONCE=1 drives, verifies and exits
+	@$(BOOTSTRAP) run mlflow
+	@$(BIN)/python -m demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
+
+test: ## Run all tests; ARGS="tests/core -k retry" runs some
+	@$(BOOTSTRAP) dev mlflow
+	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: ## Check format, lint, types, layers, dead code, docs and locks
+	@$(BOOTSTRAP) dev
+	@$(BIN)/python scripts/check.py $(ARGS)
+
+format: ## Format the code and mend what the linter can
+	@$(BOOTSTRAP) dev
+	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+bench: ## Measure; ARGS="--help" says what
+	@$(BOOTSTRAP) dev
+	@$(BIN)/python -m bench $(ARGS)
+
+docs: ## Build the documentation into site/
+	@$(BOOTSTRAP) dev
+	@$(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
+
+lock: ## Write requirements/*.txt anew; ARGS=--upgrade takes the newest releases
+	@$(BOOTSTRAP) dev
+	@scripts/lock $(ARGS)
+
+clean: ## Remove environments, caches and the demo's data
+	rm -rf .venv .venv-mlflow .tidegate/setup .tidegate/demo site build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests demo examples scripts -type d -name __pycache__ -prune -exec rm -rf {} +
