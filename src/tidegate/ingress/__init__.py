@@ -1,1 +1,32 @@
-"""Takes webhooks in: limits, parsing, the durable commit, the answer."""
+"""Takes webhooks in: limits, verification, parsing, the durable commit, the answer."""
+
+from tidegate.ingress.answers import Refusal
+from tidegate.ingress.app import IngressApp
+from tidegate.ingress.delivery_ids import DEFAULT_HEADERS, DeliveryIdRule
+from tidegate.ingress.limits import (
+    IngressLimits,
+    ListenerLimits,
+    Network,
+    ProxyTrust,
+    RateLimit,
+    parse_networks,
+)
+from tidegate.ingress.policy import PathPolicy
+from tidegate.ingress.receiving import EventStore
+from tidegate.ingress.server import HttpServer
+
+__all__ = [
+    "DEFAULT_HEADERS",
+    "DeliveryIdRule",
+    "EventStore",
+    "HttpServer",
+    "IngressApp",
+    "IngressLimits",
+    "ListenerLimits",
+    "Network",
+    "PathPolicy",
+    "ProxyTrust",
+    "RateLimit",
+    "Refusal",
+    "parse_networks",
+]

@@ -1,0 +1,101 @@
+"""Counts open connections, in all and per address, and makes room by closing the one that has idled longest."""
+
+import asyncio
+from collections import Counter
+from typing import Protocol
+
+from tidegate.ingress.answers import Refusal
+from tidegate.ingress.limits import ListenerLimits
+from tidegate.ingress.senders import address_key, is_within, parse_address
+
+
+class Connection(Protocol):
+    """What the ledger needs of a connection."""
+
+    def close_idle(self) -> None:
+        """Close it now; it is between requests."""
+        ...
+
+    def abort(self) -> None:
+        """Cut it, whatever it is doing."""
+        ...
+
+
+class ConnectionLedger:
+    """The open connections of one listener.
+
+    A connection idles from its opening, or from its last answer, until the first byte of its next request.
+    """
+
+    def __init__(self, limits: ListenerLimits, max_connections: int) -> None:
+        self._limits = limits
+        self._most = max_connections
+        self._keys: dict[Connection, str] = {}
+        self._per_key: Counter[str] = Counter()
+        self._idle: dict[Connection, None] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def admit(self, connection: Connection, address: str) -> Refusal | None:
+        """Count a connection that opened. Refused ones are not counted."""
+        key = self._key(address)
+        if key and self._per_key[key] >= self._limits.max_connections_per_address:
+            return _refusal("this address has too many connections open")
+        if len(self._keys) >= self._most and not self._evict():
+            return _refusal("too many connections are open")
+        self._keys[connection] = key
+        self._per_key[key] += 1
+        self._idle[connection] = None
+        self._empty.clear()
+        return None
+
+    def release(self, connection: Connection) -> None:
+        """A connection ended. One that was refused changes nothing."""
+        key = self._keys.pop(connection, None)
+        self._idle.pop(connection, None)
+        if key is not None:
+            self._per_key[key] -= 1
+            if self._per_key[key] == 0:
+                del self._per_key[key]
+        if not self._keys:
+            self._empty.set()
+
+    def busy(self, connection: Connection) -> None:
+        """A request began to arrive."""
+        self._idle.pop(connection, None)
+
+    def idle(self, connection: Connection) -> None:
+        """The last request was answered."""
+        if connection in self._keys:
+            self._idle[connection] = None
+
+    def abort_all(self) -> None:
+        """Cut every connection."""
+        for connection in list(self._keys):
+            connection.abort()
+
+    async def wait_empty(self) -> None:
+        """Return once no connection is open."""
+        await self._empty.wait()
+
+    def _key(self, address: str) -> str:
+        """Empty for those who send for many: their connections count towards the total only."""
+        if is_within(parse_address(address), self._limits.shared_networks):
+            return ""
+        return address_key(address)
+
+    def _evict(self) -> bool:
+        """Make room. The connection leaves the ledger at once, its socket a moment later."""
+        longest = next(iter(self._idle), None)
+        if longest is None:
+            return False
+        self.release(longest)
+        longest.close_idle()
+        return True
+
+
+def _refusal(detail: str) -> Refusal:
+    return Refusal(503, "too-many-connections", detail, retry_after_seconds=1, close=True)
