@@ -1,0 +1,197 @@
+"""Search rules as SQL conditions on the table of entities (alias `e`): SQLite evaluates, Python never loops.
+
+`tests/targets/test_rules_sql.py` holds them to the plain evaluator of the Port stub.
+"""
+# ruff: noqa: S608 - every value is bound; what is put into the text is this module's own
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tidegate.core.events import Json
+from tidegate.targets.catalog.blueprints import Blueprint
+from tidegate.targets.catalog.rows import to_json
+from tidegate.targets.catalog.rules import Comparison, Direction, Group, Operator, Period, RelatedTo, Rule
+from tidegate.targets.catalog.sqlite import Value, instant_us
+from tidegate.targets.shapes import is_array
+
+_NEVER = "0"
+_MAX_INTEGER = 2**63 - 1
+
+_POSITIVE: Mapping[Operator, Operator] = {
+    Operator.NOT_EQUAL: Operator.EQUAL,
+    Operator.NOT_IN: Operator.IN,
+    Operator.DOES_NOT_CONTAIN: Operator.CONTAINS,
+    Operator.DOES_NOT_BEGIN_WITH: Operator.BEGINS_WITH,
+    Operator.DOES_NOT_END_WITH: Operator.ENDS_WITH,
+    Operator.IS_NOT_EMPTY: Operator.IS_EMPTY,
+}
+
+_TEXT_COLUMNS: Mapping[str, str] = {
+    "$identifier": "e.identifier",
+    "$blueprint": "e.blueprint",
+    "$title": "e.title",
+    "$icon": "e.icon",
+    "$createdBy": "e.created_by",
+    "$updatedBy": "e.updated_by",
+    "$datasource": "e.source",
+}
+_TIME_COLUMNS: Mapping[str, str] = {"$createdAt": "e.created_ms", "$updatedAt": "e.updated_ms"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    """The left side of a comparison: SQL for its JSON type, its value, its items if it is an array, and its
+    moment in microseconds.
+    """
+
+    kind: str
+    value: str
+    items: str
+    moment: str
+
+
+@dataclass(slots=True)
+class Condition:
+    """A WHERE condition in the making; `values` are bound to ?1, ?2, …"""
+
+    blueprints: Callable[[], Iterable[Blueprint]]
+    values: list[Value] = field(default_factory=list[Value])
+
+    def bind(self, value: Value) -> str:
+        """The placeholder of a value."""
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _MAX_INTEGER:
+            value = float(value)
+        self.values.append(value)
+        return f"?{len(self.values)}"
+
+    def of(self, rule: Rule) -> str:
+        """The SQL of a rule: true, or false or NULL."""
+        match rule:
+            case Group(every=every, rules=rules):
+                parts = [f"({self.of(inner)})" for inner in rules]
+                return (" AND " if every else " OR ").join(parts) or ("1" if every else _NEVER)
+            case Comparison(operator=operator) if operator in _POSITIVE:
+                positive = Comparison(rule.property, _POSITIVE[operator], rule.value)
+                return f"NOT coalesce({self._comparison(positive)}, 0)"
+            case Comparison():
+                return self._comparison(rule)
+            case Period(property=name, start=start, end=end, inside=inside):
+                first, last = (self.bind(round(end.timestamp() * 1_000_000)) for end in (start, end))
+                between = f"{self._operand(name).moment} BETWEEN {first} AND {last}"
+                return between if inside else f"NOT coalesce({between}, 0)"
+            case RelatedTo():
+                return self._related(rule)
+
+    def _operand(self, name: str) -> _Operand:
+        if name in _TEXT_COLUMNS:
+            column = _TEXT_COLUMNS[name]
+            kind = f"CASE WHEN {column} IS NULL THEN 'null' ELSE 'text' END"
+            return _Operand(kind, column, "", f"instant_us({column})")
+        if name in _TIME_COLUMNS:
+            column = _TIME_COLUMNS[name]
+            text = f"strftime('%Y-%m-%dT%H:%M:%fZ', {column} / 1000.0, 'unixepoch')"
+            return _Operand("'text'", text, "", f"{column} * 1000")
+        if name == "$team":
+            return _Operand("'array'", "e.team", "json_each(e.team)", "NULL")
+        if '"' in name or "\\" in name:
+            return _Operand("NULL", "NULL", "", "NULL")  # no property can be named so
+        path = self.bind(f'$."{name}"')
+        value = f"json_extract(e.properties, {path})"
+        return _Operand(
+            f"json_type(e.properties, {path})",
+            value,
+            f"json_each(e.properties, {path})",
+            f"instant_us({value})",
+        )
+
+    def _comparison(self, rule: Comparison) -> str:
+        left, wanted = self._operand(rule.property), rule.value
+        match rule.operator:
+            case Operator.EQUAL:
+                return self._equal(rule.property, left, wanted)
+            case Operator.IN:
+                return self._any(self._equal(rule.property, left, one) for one in wanted)
+            case Operator.CONTAINS:
+                parts = [self._contains(left, one) for one in (wanted if is_array(wanted) else [wanted])]
+                return f"({' AND '.join(parts) or '1'})"
+            case Operator.CONTAINS_ANY:
+                return self._any(self._has_item(left, one) for one in wanted)
+            case Operator.BEGINS_WITH:
+                prefix = self.bind(wanted)
+                return f"({left.kind} = 'text' AND substr({left.value}, 1, length({prefix})) = {prefix})"
+            case Operator.ENDS_WITH:
+                suffix = self.bind(wanted)
+                ends = f"{suffix} = '' OR substr({left.value}, -length({suffix})) = {suffix}"
+                return f"({left.kind} = 'text' AND ({ends}))"
+            case Operator.IS_EMPTY:
+                empty_array = f"{left.kind} = 'array' AND {left.value} = '[]'"
+                return f"(coalesce({left.kind}, 'null') = 'null' OR ({empty_array}))"
+            case operator:
+                return self._ordered(left, operator, wanted)
+
+    def _ordered(self, left: _Operand, operator: Operator, wanted: Json) -> str:
+        if isinstance(wanted, str):
+            return f"{left.moment} {operator.value} {self.bind(instant_us(wanted))}"
+        number = f"{left.kind} IN ('integer', 'real')"
+        return f"({number} AND {left.value} {operator.value} {self.bind(wanted)})"
+
+    def _equal(self, name: str, left: _Operand, wanted: Json) -> str:
+        if name in _TEXT_COLUMNS and isinstance(wanted, str):
+            return f"{left.value} = {self.bind(wanted)}"  # as plain as the index needs it
+        if name in _TIME_COLUMNS:
+            return f"{left.moment} = {self.bind(instant_us(wanted))}"
+        if name == "$team" and wanted is not None:
+            return self._has_item(left, wanted)
+        return self._same(left.kind, left.value, wanted)
+
+    def _same(self, kind: str, value: str, wanted: Json) -> str:
+        if wanted is None:
+            return f"coalesce({kind}, 'null') = 'null'"
+        if isinstance(wanted, bool):
+            return f"{kind} = '{'true' if wanted else 'false'}'"
+        kinds = "('text')" if isinstance(wanted, str) else "('integer', 'real')"
+        return f"({kind} IN {kinds} AND {value} = {self.bind(wanted)})"
+
+    def _has_item(self, left: _Operand, wanted: Json) -> str:
+        if not left.items:
+            return _NEVER
+        item = self._same("item.type", "item.value", wanted)
+        return f"({left.kind} = 'array' AND EXISTS (SELECT 1 FROM {left.items} AS item WHERE {item}))"
+
+    def _contains(self, left: _Operand, wanted: Json) -> str:
+        has_item = self._has_item(left, wanted)
+        if not isinstance(wanted, str):
+            return has_item
+        has_part = f"({left.kind} = 'text' AND instr({left.value}, {self.bind(wanted)}) > 0)"
+        return f"({has_item} OR {has_part})"
+
+    def _any(self, parts: Iterable[str]) -> str:
+        return f"({' OR '.join(parts) or _NEVER})"
+
+    def _related(self, rule: RelatedTo) -> str:
+        starts = (
+            f"SELECT {self.bind(rule.blueprint)} AS blueprint, value AS identifier"
+            f" FROM json_each({self.bind(to_json(rule.identifiers))})"
+        )
+        walked = "" if rule.required is None else f" AND {self._relations_that(required=rule.required)}"
+        up = ("edge.target_blueprint, edge.target_identifier", "edge.blueprint", "edge.identifier")
+        down = ("edge.blueprint, edge.identifier", "edge.target_blueprint", "edge.target_identifier")
+        ways = {Direction.UPSTREAM: [up], Direction.DOWNSTREAM: [down], None: [up, down]}[rule.direction]
+        reached = [
+            f"(e.blueprint, e.identifier) IN (WITH RECURSIVE reached(blueprint, identifier) AS ({starts} UNION"
+            f" SELECT {ahead} FROM reached JOIN edges AS edge"
+            f" ON {blueprint} = reached.blueprint AND {identifier} = reached.identifier{walked})"
+            " SELECT blueprint, identifier FROM reached)"
+            for ahead, blueprint, identifier in ways
+        ]
+        return f"({' OR '.join(reached)}) AND (e.blueprint, e.identifier) NOT IN ({starts})"
+
+    def _relations_that(self, *, required: bool) -> str:
+        pairs = [
+            [blueprint.identifier, name]
+            for blueprint in self.blueprints()
+            for name, relation in blueprint.relations.items()
+            if relation.required is required
+        ]
+        listed = f"SELECT value ->> 0, value ->> 1 FROM json_each({self.bind(to_json(pairs))})"
+        return f"(edge.blueprint, edge.relation) IN ({listed})"
