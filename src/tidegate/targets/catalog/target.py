@@ -47,7 +47,7 @@ class CatalogTarget:
     ) -> None:
         self._source = integration_identifier
         self._options = options
-        self._clock = clock
+        self.clock = clock
         self._store = Store(database)
         self._pruned_ms = 0
         self._writer = GroupCommitWriter(database, path, self._begin)
@@ -101,7 +101,7 @@ class CatalogTarget:
     def _apply(self, changes: Sequence[Change]) -> list[ChangeOutcome]:
         now_ms = self._now_ms()
         fences = Fences(self._store, self._source, now_ms)
-        lookups = Lookups(self._store, self._clock.now())
+        lookups = Lookups(self._store, self.clock.now())
         upserts = Upserts(self._store, fences, lookups, self._options)
         deletes = Deletes(self._store, fences, self._options)
         return [
@@ -117,4 +117,4 @@ class CatalogTarget:
                 self._store.put_blueprint(blueprint, self._source, self._now_ms())
 
     def _now_ms(self) -> int:
-        return round(self._clock.now().timestamp() * 1000)
+        return round(self.clock.now().timestamp() * 1000)
