@@ -72,6 +72,11 @@ class IngressSettings(Section):
 
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: Port = Field(default=8000, description="The port to listen on; 0 chooses a free one.")
+    public_url: str = Field(
+        default="",
+        description="What senders call, as https://hooks.example.org, for schemes that sign the URL (Twilio).",
+        pattern=r"^(https?://[^\s]+)?$",
+    )
     max_body_bytes: Count = Field(default=25 * 1024 * 1024, description="Larger bodies are refused with 413.")
     body_timeout_seconds: Seconds = Field(default=30.0, description="Slower bodies are refused with 408.")
     header_timeout_seconds: Seconds = Field(

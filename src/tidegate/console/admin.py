@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 from starlette.applications import Starlette
@@ -25,14 +26,21 @@ SECURITY_HEADERS = (
 )
 
 
+class MetricsPage(Protocol):
+    """Renders all metrics."""
+
+    @property
+    def content_type(self) -> str: ...
+
+    def exposition(self, backlog: Backlog) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class AdminParts:
     """What the admin listener shows. `reasons` says why the service is not ready; none if it is."""
 
     engine: EngineOperations
-    metrics: Callable[[], bytes]
-    metrics_content_type: str
-    observe: Callable[[Backlog], None]
+    metrics: MetricsPage
     reasons: Callable[[], Sequence[str]]
     paused: Callable[[], dict[str, str]]
     replay: Callable[[str], Awaitable[str]]
@@ -53,8 +61,8 @@ def admin_app(parts: AdminParts) -> ASGIApp:
         return json_response(body, 503 if reasons else 200)
 
     async def metrics(_: Request) -> Response:
-        parts.observe(await parts.engine.backlog())
-        return Response(parts.metrics(), media_type=parts.metrics_content_type)
+        page = parts.metrics.exposition(await parts.engine.backlog())
+        return Response(page, media_type=parts.metrics.content_type)
 
     app = Starlette(
         routes=[

@@ -39,7 +39,8 @@ def settle_failure(
     """
     wait = _asked_wait(error, now)
     if isinstance(error, UnavailableError):
-        delay = retry_delay_seconds(UNAVAILABLE_DELAY_SECONDS, wait, uniform)
+        nominal = UNAVAILABLE_DELAY_SECONDS if wait is None else 0.0
+        delay = retry_delay_seconds(nominal, wait, uniform)
         return Released(delay, describe(error), trail, waits_for=error.host)
     processor.retry_count = claim.failures + 1
     try:

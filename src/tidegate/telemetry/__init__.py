@@ -2,7 +2,7 @@
 
 from tidegate.core.signals import Signal, Telemetry
 from tidegate.telemetry.logs import LogLines, configure_logging
-from tidegate.telemetry.metrics import CONTENT_TYPE, Metrics
+from tidegate.telemetry.metrics import Metrics
 
 
 class Fanout:
@@ -17,4 +17,4 @@ class Fanout:
             subscriber.emit(signal)
 
 
-__all__ = ["CONTENT_TYPE", "Fanout", "LogLines", "Metrics", "configure_logging"]
+__all__ = ["Fanout", "LogLines", "Metrics", "configure_logging"]

@@ -1,6 +1,5 @@
 """Signals as Prometheus metrics, named by the conventions of that field: base units, `_total` for counters."""
 
-from collections.abc import Callable
 from typing import assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -21,8 +20,6 @@ from tidegate.core.signals import (
     Signal,
     StepFinished,
 )
-
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -58,23 +55,18 @@ class Metrics:
         self._paused = Gauge(
             "tidegate_paused", "1 while a dependency is paused.", ["dependency"], registry=self.registry
         )
+        self._backlog = self._backlog_gauges()
         self._duties = self._counter("duty_failures", "Failures of background duties.", "duty")
 
-    def observe_backlog(self, read: Callable[[], Backlog]) -> None:
-        """Export the backlog; `read` is called whenever metrics are collected and must be quick."""
-        for name, help_text, field in (
-            ("events_queued", "Events not yet routed.", "queued_events"),
-            ("runs_ready", "Runs that wait.", "ready_runs"),
-            ("runs_held", "Runs behind another of their lane.", "held_runs"),
-            ("runs_claimed", "Runs in hand.", "claimed_runs"),
-            ("dead_letters", "Dead runs.", "dead_runs"),
-            ("oldest_event_age_seconds", "Age of the oldest unfinished event.", "oldest_seconds"),
-        ):
-            gauge = Gauge(f"tidegate_{name}", help_text, registry=self.registry)
-            gauge.set_function(lambda field=field: float(getattr(read(), field)))
+    @property
+    def content_type(self) -> str:
+        """The media type of `exposition`."""
+        return CONTENT_TYPE_LATEST
 
-    def exposition(self) -> bytes:
-        """The metrics in Prometheus' text format."""
+    def exposition(self, backlog: Backlog) -> bytes:
+        """All metrics in Prometheus' text format, with the backlog as it is now."""
+        for field, gauge in self._backlog.items():
+            gauge.set(float(getattr(backlog, field)))
         return generate_latest(self.registry)
 
     def emit(self, signal: Signal) -> None:  # noqa: C901 - one case a signal
@@ -107,6 +99,19 @@ class Metrics:
                 self._duties.labels(duty).inc()
             case _:
                 assert_never(signal)
+
+    def _backlog_gauges(self) -> dict[str, Gauge]:
+        return {
+            field: Gauge(f"tidegate_{name}", help_text, registry=self.registry)
+            for field, name, help_text in (
+                ("queued_events", "events_queued", "Events not yet routed."),
+                ("ready_runs", "runs_ready", "Runs that wait."),
+                ("held_runs", "runs_held", "Runs behind another of their lane."),
+                ("claimed_runs", "runs_claimed", "Runs in hand."),
+                ("dead_runs", "dead_letters", "Dead runs."),
+                ("oldest_seconds", "oldest_event_age_seconds", "Age of the oldest unfinished event."),
+            )
+        }
 
     def _accept(self, signal: EventAccepted) -> None:
         if signal.duplicate:

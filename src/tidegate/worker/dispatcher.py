@@ -4,7 +4,6 @@ One place is kept for every processor that has nothing in hand, so that a hangin
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -18,8 +17,8 @@ from tidegate.pipeline.routing import Router
 from tidegate.worker.leases import Lease, LeaseKeeper
 from tidegate.worker.pauses import ProcessorPauses
 from tidegate.worker.reports import report
+from tidegate.worker.wakeups import POLL_SECONDS, Wakeup
 
-POLL_SECONDS = 5.0
 SETTLE_PAUSE_SECONDS = 0.2
 
 
@@ -29,6 +28,12 @@ class WorkerLimits:
 
     runs: int = 16
     routings: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    places: int
+    excluding: frozenset[str]
 
 
 @dataclass(eq=False, slots=True)
@@ -47,7 +52,8 @@ class Dispatcher:
     limits: WorkerLimits = WorkerLimits()
     _routings: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _runs: dict[asyncio.Task[None], RunClaim] = field(default_factory=dict[asyncio.Task[None], RunClaim])
-    _freed: asyncio.Event = field(default_factory=asyncio.Event)
+    _routing_wakeup: Wakeup = field(default_factory=Wakeup)
+    _run_wakeup: Wakeup = field(default_factory=Wakeup)
     _draining: bool = False
 
     @property
@@ -56,28 +62,40 @@ class Dispatcher:
 
     async def keep_routing(self) -> None:
         """Route events until drained."""
+        wakeup = self._routing_wakeup
         while not self._draining:
-            free = self.limits.routings - len(self._routings)
-            claims = await self.engine.claim_events(free) if free > 0 else []
+            wakeup.listen()
+            room = self.limits.routings - len(self._routings)
+            if room <= 0:
+                await wakeup.wait_for_room()
+                continue
+            claims = await self.engine.claim_events(room)
             for claim in claims:
                 self._start_routing(claim)
             if not claims:
-                await self._wait(POLL_SECONDS)
+                await wakeup.wait_for_work(self.engine.wait(POLL_SECONDS, runs=False))
 
     async def keep_processing(self) -> None:
         """Process runs until drained."""
+        wakeup = self._run_wakeup
         while not self._draining:
+            wakeup.listen()
+            room = self._room()
+            if room.places <= 0:
+                await wakeup.wait_for_room(self._patience_seconds())
+                continue
             asked_at = self.clock.monotonic()
-            claims = await self._claim_runs()
+            claims = await self.engine.claim_runs(room.places, room.excluding)
             for claim in claims:
                 self._start_run(claim, asked_at)
             if not claims:
-                await self._wait(self._patience_seconds())
+                await wakeup.wait_for_work(self.engine.wait(self._patience_seconds(), events=False))
 
     async def drain(self, limit_seconds: float) -> None:
         """Claim nothing new, let what is in hand finish, and release what does not in time."""
         self._draining = True
-        self._freed.set()
+        self._routing_wakeup.ring()
+        self._run_wakeup.ring()
         tasks = {*self._routings, *self._runs}
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=limit_seconds)
@@ -87,20 +105,18 @@ class Dispatcher:
                 await asyncio.wait(late)
         await self.applier.close()
 
-    async def _claim_runs(self) -> list[RunClaim]:
+    def _room(self) -> "_Room":
+        """How many runs may be claimed now, and of which processors not."""
         free = self.limits.runs - len(self._runs)
-        if free <= 0 or self._target_wait_seconds() > 0:
-            return []
         if self.applier.breaker.is_open:
-            free = 1 if not self._runs else 0  # one run probes the target
-            if free == 0:
-                return []
-        busy = Counter(claim.processor for claim in self._runs.values())
+            # One run at a time probes the target, once its pause is over.
+            free = 0 if self._runs or self._target_wait_seconds() > 0 else min(free, 1)
+        busy = {claim.processor for claim in self._runs.values()}
         idle = [name for name in self.processors if name not in busy]
         paused = self.pauses.paused()
         if free > len(idle):
-            return await self.engine.claim_runs(max(free - len(idle), 1), paused)
-        return await self.engine.claim_runs(free, paused | set(busy))
+            return _Room(max(free - len(idle), 1), paused)
+        return _Room(free if idle else 0, paused | busy)
 
     def _target_wait_seconds(self) -> float:
         return self.applier.breaker.wait_seconds(self.clock.monotonic())
@@ -113,20 +129,6 @@ class Dispatcher:
             waits.append(paused)
         return max(min(waits), 0.01)
 
-    async def _wait(self, timeout_seconds: float) -> None:
-        """Until there may be work, a place is free, or the time is over."""
-        self._freed.clear()
-        if self._draining:
-            return
-        work = asyncio.create_task(self.engine.wait(timeout_seconds))
-        freed = asyncio.create_task(self._freed.wait())
-        try:
-            await asyncio.wait((work, freed), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (work, freed):
-                task.cancel()
-            await asyncio.gather(work, freed, return_exceptions=True)
-
     def _start_routing(self, claim: EventClaim) -> None:
         task = asyncio.create_task(self._route(claim), name=f"tidegate-route-{claim.event.seq}")
         self._routings.add(task)
@@ -134,7 +136,7 @@ class Dispatcher:
 
     def _routing_ended(self, task: asyncio.Task[None]) -> None:
         self._routings.discard(task)
-        self._freed.set()
+        self._routing_wakeup.ring()
 
     async def _route(self, claim: EventClaim) -> None:
         routing = await self.router.route(claim)
@@ -147,7 +149,7 @@ class Dispatcher:
 
     def _run_ended(self, task: asyncio.Task[None]) -> None:
         self._runs.pop(task, None)
-        self._freed.set()
+        self._run_wakeup.ring()
 
     async def _run(self, claim: RunClaim, asked_at: float) -> None:
         task = asyncio.current_task()

@@ -1,0 +1,103 @@
+"""Builds the two listeners: webhooks face the internet, the admin listener does not."""
+
+from ipaddress import ip_address
+
+from tidegate.app.clock import new_id
+from tidegate.app.service import Readiness
+from tidegate.authoring import Integration
+from tidegate.config import Settings
+from tidegate.core.errors import ConfigurationError
+from tidegate.core.ports import Clock, Engine
+from tidegate.core.signals import Telemetry
+from tidegate.core.verification import Verifier
+from tidegate.ingress import (
+    HttpServer,
+    IngressApp,
+    IngressLimits,
+    ListenerLimits,
+    Network,
+    PathPolicy,
+    ProxyTrust,
+    RateLimit,
+    parse_networks,
+)
+
+
+def path_policies(integration: Integration) -> dict[str, PathPolicy]:
+    """One policy for each registered path, with the distinct verifiers of its processors."""
+    verifiers: dict[str, list[Verifier]] = {}
+    for registration in integration.registrations:
+        known = verifiers.setdefault(registration.path, [])
+        if registration.verify is not None and registration.verify not in known:
+            known.append(registration.verify)
+    return {path: PathPolicy(path, tuple(known)) for path, known in verifiers.items()}
+
+
+def build_ingress(
+    integration: Integration,
+    settings: Settings,
+    engine: Engine,
+    clock: Clock,
+    telemetry: Telemetry,
+    readiness: Readiness,
+) -> IngressApp:
+    """The webhook application. Raises ConfigurationError for settings that cannot be used."""
+    ingress = settings.ingress
+    rate = ingress.rate_per_second
+    limits = IngressLimits(
+        max_body_bytes=ingress.max_body_bytes,
+        max_decoded_bytes=ingress.max_body_bytes,
+        body_timeout_seconds=ingress.body_timeout_seconds,
+        sender_rate=RateLimit(per_second=rate, burst=max(rate * 2, 1.0)) if rate else None,
+        proxies=ProxyTrust(_trusted(settings)),
+    )
+    return IngressApp(
+        path_policies(integration),
+        engine,
+        clock,
+        telemetry,
+        new_id,
+        limits=limits,
+        reasons=readiness.texts,
+        public_url=ingress.public_url,
+    )
+
+
+def ingress_server(app: IngressApp, settings: Settings) -> HttpServer:
+    """The listener of the webhook application."""
+    ingress = settings.ingress
+    limits = ListenerLimits(
+        max_connections=ingress.max_connections,
+        max_connections_per_address=ingress.max_connections_per_address,
+        header_timeout_seconds=ingress.header_timeout_seconds,
+        shared_networks=_trusted(settings),
+    )
+    return HttpServer(
+        app,
+        ingress.host,
+        ingress.port,
+        limits=limits,
+        setting="TIDEGATE__INGRESS__PORT",
+        report=app.count_refusal,
+    )
+
+
+def check_admin(settings: Settings) -> None:
+    """Raise ConfigurationError if the admin listener would be open to other machines without a token."""
+    admin = settings.admin
+    if not admin.token.get_secret_value() and not _is_loopback(admin.host):
+        raise ConfigurationError(
+            f"the admin listener would be reachable at {admin.host} without a token: "
+            "set TIDEGATE__ADMIN__TOKEN, or keep TIDEGATE__ADMIN__HOST on 127.0.0.1"
+        )
+
+
+def _trusted(settings: Settings) -> tuple[Network, ...]:
+    return parse_networks(settings.ingress.trusted_proxies, "TIDEGATE__INGRESS__TRUSTED_PROXIES")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

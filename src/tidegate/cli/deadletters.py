@@ -1,0 +1,185 @@
+"""`tidegate deadletters`: runs that failed for good, and what to do about them."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.events import DryRun, PathOption, Since, Until, explain_run
+from tidegate.cli.options import AsJson, ConfigFile, Limit
+from tidegate.cli.output import out, print_json, print_table
+from tidegate.cli.sessions import with_engine
+from tidegate.cli.times import parse_time, shown_time
+from tidegate.config import Settings
+from tidegate.console.documents import document, run_document
+from tidegate.core.inspection import Page, RunDetail, RunFilter, RunRecord
+from tidegate.core.lifecycle import RunState
+from tidegate.engines.sqlite import SqliteEngine
+
+app = typer.Typer(no_args_is_help=True, help="Runs that failed for good: look, redrive, discard.")
+
+RunIds = Annotated[list[int] | None, typer.Argument(help="Which runs; none: those that the filter finds.")]
+Processor = Annotated[str | None, typer.Option("--processor", help="Only runs of this processor.")]
+ErrorText = Annotated[str | None, typer.Option("--error", help="Only runs whose error has this text.")]
+All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
+
+
+@app.command("list")
+def list_dead(
+    path: PathOption = None,
+    processor: Processor = None,
+    error: ErrorText = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """List dead letters, newest first."""
+    records = with_engine(config, _find(_where(None, path, processor, error, since, until), limit))
+    if json:
+        print_json(document(records))
+        return
+    print_table(_COLUMNS, [_row(record) for record in records], empty="no dead letters")
+
+
+@app.command("show")
+def show_dead(
+    run_id: Annotated[int, typer.Argument(help="The run's id.")],
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """Show one run: its attempts with their errors, and the events that it stands for."""
+
+    async def find(engine: SqliteEngine, _: Settings) -> RunDetail:
+        return await engine.run(run_id)
+
+    detail = with_engine(config, find)
+    if json:
+        print_json(run_document(detail))
+        return
+    explain_run(detail, carried=True)
+    rows = [(shown_time(event.received_at), event.id, event.delivery_id) for event in detail.events]
+    print_table(("received", "event", "delivery"), rows, empty="no events")
+
+
+@app.command("redrive")
+def redrive_dead(
+    run_ids: RunIds = None,
+    path: PathOption = None,
+    processor: Processor = None,
+    error: ErrorText = None,
+    since: Since = None,
+    until: Until = None,
+    all_dead: All = False,
+    limit: Limit = 10_000,
+    dry_run: DryRun = True,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """Put dead runs back to be processed. Without --yes it only says which."""
+    where = _where(run_ids, path, processor, error, since, until)
+    _mend(
+        "redriven", lambda engine: engine.redrive(where, limit), where, limit, all_dead, dry_run, json, config
+    )
+
+
+@app.command("discard")
+def discard_dead(
+    run_ids: RunIds = None,
+    path: PathOption = None,
+    processor: Processor = None,
+    error: ErrorText = None,
+    since: Since = None,
+    until: Until = None,
+    all_dead: All = False,
+    limit: Limit = 10_000,
+    dry_run: DryRun = True,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """Give dead runs up; they stay visible as discarded. Without --yes it only says which."""
+    where = _where(run_ids, path, processor, error, since, until)
+    _mend(
+        "discarded",
+        lambda engine: engine.discard(where, limit),
+        where,
+        limit,
+        all_dead,
+        dry_run,
+        json,
+        config,
+    )
+
+
+_COLUMNS = ("run", "finished", "processor", "kind", "resource key", "events", "error")
+
+
+def _row(record: RunRecord) -> tuple[object, ...]:
+    return (
+        record.id,
+        shown_time(record.finished_at),
+        record.processor,
+        record.kind,
+        record.resource_key,
+        record.event_count,
+        record.detail,
+    )
+
+
+def _where(
+    run_ids: list[int] | None,
+    path: str | None,
+    processor: str | None,
+    error: str | None,
+    since: str | None,
+    until: str | None,
+) -> RunFilter:
+    return RunFilter(
+        ids=tuple(run_ids or ()),
+        state=RunState.DEAD,
+        path=path,
+        processor=processor,
+        error=error,
+        since=parse_time(since),
+        until=parse_time(until),
+    )
+
+
+def _find(where: RunFilter, limit: int) -> Callable[[SqliteEngine, Settings], Awaitable[list[RunRecord]]]:
+    async def find(engine: SqliteEngine, _: Settings) -> list[RunRecord]:
+        return await engine.find_runs(where, Page(limit=limit))
+
+    return find
+
+
+def _mend(
+    done: str,
+    verb: Callable[[SqliteEngine], Awaitable[int]],
+    where: RunFilter,
+    limit: int,
+    all_dead: bool,
+    dry_run: bool,
+    json: bool,
+    config: ConfigFile,
+) -> None:
+    if where == RunFilter(state=RunState.DEAD) and not all_dead:
+        raise typer.BadParameter("name runs, or at least one condition, or --all")
+    if dry_run:
+        records = with_engine(config, _find(where, limit))
+        if json:
+            print_json({"dry_run": True, "runs": document(records)})
+            return
+        print_table(_COLUMNS, [_row(record) for record in records], empty="no dead letters match")
+        if records:
+            out.print(f"{len(records)} runs would be {done}: add --yes to do it")
+        return
+
+    async def mend(engine: SqliteEngine, _: Settings) -> int:
+        return await verb(engine)
+
+    count = with_engine(config, mend)
+    if json:
+        print_json({"dry_run": False, "count": count})
+    else:
+        out.print(f"{count} runs {done}")

@@ -1,0 +1,174 @@
+"""`tidegate doctor`: is everything set up, and if not, how is it mended?"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import typer
+
+from tidegate.app.clock import SystemClock
+from tidegate.app.compose import engine_path, mapper_limits, open_engine, open_target
+from tidegate.app.listeners import check_admin
+from tidegate.authoring import Integration
+from tidegate.authoring.blueprints import read_blueprints
+from tidegate.cli.loading import load_integration
+from tidegate.cli.options import AppDir, AsJson, ConfigFile, Reference
+from tidegate.cli.output import EXIT_FAILED, out, print_json
+from tidegate.config import Settings, load_settings
+from tidegate.core.entities import EntityRef
+from tidegate.core.errors import ConfigurationError, TidegateError
+from tidegate.fetch import FetchClient, HostBreakers
+from tidegate.mapping import JqMapper, MappingFile, blueprint_problems, read_mapping
+from tidegate.telemetry import Fanout
+from tidegate.verify import check_verifier
+
+REACH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, whether it is fine, and what to do if not."""
+
+    check: str
+    ok: bool
+    detail: str
+    warning: bool = False
+
+
+def doctor_command(
+    reference: Reference, app_dir: AppDir = Path(), config: ConfigFile = None, json: AsJson = False
+) -> None:
+    """Check settings, mapping, blueprints, verifiers, engine, target and the third party. Exits with 1 if
+    something must be mended.
+    """
+    settings = load_settings(config)
+    integration = load_integration(reference, app_dir)
+    findings = asyncio.run(_all(integration, settings))
+    if json:
+        print_json(
+            [{"check": f.check, "ok": f.ok, "warning": f.warning, "detail": f.detail} for f in findings]
+        )
+    else:
+        for finding in findings:
+            mark = (
+                "[green]ok[/]  " if finding.ok else "[yellow]warn[/]" if finding.warning else "[red]bad[/] "
+            )
+            out.print(f"{mark}  {finding.check}")
+            for line in finding.detail.splitlines():
+                out.print(f"        {line}", markup=False)
+    if any(not finding.ok and not finding.warning for finding in findings):
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _all(integration: Integration, settings: Settings) -> list[Finding]:
+    clock = SystemClock()
+    async with FetchClient(HostBreakers(clock, Fanout()), clock) as http:
+        integration.bind(settings.integration.config, http)
+        return [finding async for finding in _examine(integration, settings)]
+
+
+async def _examine(integration: Integration, settings: Settings) -> AsyncIterator[Finding]:
+    yield Finding("settings", True, f"target {settings.target}, engine {settings.engine.url}")
+    yield _admin(settings)
+    for finding in _verifiers(integration):
+        yield finding
+    try:
+        mapping = read_mapping(integration.mapping_file)
+        blueprints = read_blueprints(integration.blueprints_file)
+    except ConfigurationError as error:
+        yield Finding("mapping", False, str(error))
+        return
+    yield await _expressions(mapping, settings)
+    problems = blueprint_problems(mapping.configs, blueprints)
+    yield Finding("mapping against blueprints", not problems, "\n".join(problems), warning=True)
+    yield await _engine(settings)
+    yield await _target(integration, settings, mapping)
+    async for finding in _third_parties(settings):
+        yield finding
+
+
+def _admin(settings: Settings) -> Finding:
+    try:
+        check_admin(settings)
+    except ConfigurationError as error:
+        return Finding("admin listener", False, str(error))
+    return Finding("admin listener", True, f"{settings.admin.host}:{settings.admin.port}")
+
+
+def _verifiers(integration: Integration) -> list[Finding]:
+    if not integration.registrations:
+        return [Finding("processors", False, "there is none: call integration.add_webhook_processor(…)")]
+    findings: list[Finding] = []
+    for registration in integration.registrations:
+        name = f"{registration.path} → {registration.name}"
+        if registration.verify is None:
+            detail = (
+                "no verify=: whoever knows the URL can send events, and they are stored before\n"
+                "authenticate() sees them; see tidegate.verify for the senders that are known"
+            )
+            findings.append(Finding(name, False, detail, warning=True))
+            continue
+        try:
+            check_verifier(registration.verify)
+        except ConfigurationError as error:
+            findings.append(Finding(name, False, str(error)))
+        else:
+            findings.append(Finding(name, True, f"verified as {registration.verify.name}"))
+    return findings
+
+
+async def _expressions(mapping: MappingFile, settings: Settings) -> Finding:
+    mapper = JqMapper(mapping.configs, mapper_limits(settings))
+    try:
+        problems = await mapper.problems()
+    except TidegateError as error:
+        return Finding("mapping expressions", False, str(error))
+    finally:
+        await mapper.close()
+    lines = [f"{config.id}: {field}: {why} (in {text})" for config, field, text, why in problems]
+    return Finding(
+        "mapping expressions", not lines, "\n".join(lines) or f"{len(mapping.configs)} resource configs"
+    )
+
+
+async def _engine(settings: Settings) -> Finding:
+    path = engine_path(settings)
+    try:
+        async with AsyncExitStack() as stack:
+            backlog = await (await open_engine(stack, settings)).backlog()
+    except TidegateError as error:
+        return Finding("engine", False, str(error))
+    dead = f", {backlog.dead_runs} dead letters" if backlog.dead_runs else ""
+    return Finding("engine", True, f"{path}: {backlog.unfinished} unfinished{dead}")
+
+
+async def _target(integration: Integration, settings: Settings, mapping: MappingFile) -> Finding:
+    name = f"target {settings.target}"
+    try:
+        async with AsyncExitStack() as stack:
+            target = open_target(stack, integration, settings, mapping.options)
+            await target.owned([EntityRef("_tidegate", "doctor")])
+    except TidegateError as error:
+        return Finding(name, False, str(error))
+    return Finding(name, True, settings.port.base_url if settings.target == "port" else "")
+
+
+async def _third_parties(settings: Settings) -> AsyncIterator[Finding]:
+    """Every URL among the integration's own values should answer, whatever the status."""
+    for key, value in settings.integration.config.items():
+        if not (isinstance(value, str) and value.startswith(("http://", "https://"))):
+            continue
+        parts = urlsplit(value)
+        shown = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        name = f"third party ({key})"
+        try:
+            timeout = aiohttp.ClientTimeout(total=REACH_SECONDS)
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(value) as response:
+                yield Finding(name, True, f"{shown} answers ({response.status})")
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            reason = str(error) or type(error).__name__
+            yield Finding(name, False, f"{shown} cannot be reached: {reason}", warning=True)

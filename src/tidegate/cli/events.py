@@ -1,0 +1,185 @@
+"""`tidegate events`: what came in, what became of it, and once more, please."""
+
+from typing import Annotated
+
+import typer
+
+from tidegate.app.clock import SystemClock, new_id
+from tidegate.cli.options import AsJson, ConfigFile, Limit
+from tidegate.cli.output import out, print_json, print_table
+from tidegate.cli.sessions import with_engine
+from tidegate.cli.times import parse_time, shown_time
+from tidegate.config import Settings
+from tidegate.console.documents import document, event_document, run_document
+from tidegate.core.inspection import EventDetail, EventFilter, EventRecord, Page, RunDetail
+from tidegate.core.lifecycle import EventState
+from tidegate.engines.sqlite import SqliteEngine
+from tidegate.pipeline.replaying import replay
+
+app = typer.Typer(no_args_is_help=True, help="What came in, and what became of it.")
+
+EventId = Annotated[str, typer.Argument(help="The event's id, or its first eight characters or more.")]
+PathOption = Annotated[str | None, typer.Option("--path", help="Only events of this path, as /webhook.")]
+StateOption = Annotated[EventState | None, typer.Option("--state", help="Only events in this state.")]
+Since = Annotated[str | None, typer.Option("--since", help="Not before: ISO 8601, or an age as 15m.")]
+Until = Annotated[str | None, typer.Option("--until", help="Before: ISO 8601, or an age as 15m.")]
+Text = Annotated[
+    str | None, typer.Option("--text", help="Only events whose body or delivery id has this text.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run/--yes", help="Only say what would be done.")]
+
+
+@app.command("list")
+def list_events(
+    path: PathOption = None,
+    state: StateOption = None,
+    since: Since = None,
+    until: Until = None,
+    text: Text = None,
+    limit: Limit = 20,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """List events, newest first."""
+    where = EventFilter(path=path, state=state, since=parse_time(since), until=parse_time(until), text=text)
+
+    async def find(engine: SqliteEngine, _: Settings) -> list[EventRecord]:
+        return await engine.find_events(where, Page(limit=limit))
+
+    records = with_engine(config, find)
+    if json:
+        print_json(document(records))
+        return
+    rows = [
+        (
+            shown_time(record.received_at),
+            record.id,
+            record.path,
+            record.state,
+            record.delivery_id,
+            record.reason,
+        )
+        for record in records
+    ]
+    print_table(("received", "id", "path", "state", "delivery", "reason"), rows, empty="no events")
+
+
+@app.command("show")
+def show_event(event_id: EventId, json: AsJson = False, config: ConfigFile = None) -> None:
+    """Show one event: headers and payload (secrets masked), its runs and their outcome."""
+
+    async def find(engine: SqliteEngine, _: Settings) -> EventDetail:
+        return await engine.event(event_id)
+
+    shown = event_document(with_engine(config, find))
+    if json:
+        print_json(shown)
+        return
+    for name in ("id", "path", "state", "reason", "received_at", "finished_at", "delivery_id", "replay_of"):
+        if shown.get(name):
+            out.print(f"[bold]{name:<12}[/] {shown[name]}", markup=True)
+    out.print("[bold]headers[/]")
+    for name, value in shown["headers"].items():
+        out.print(f"  {name}: {value}", markup=False)
+    out.print("[bold]payload[/]")
+    print_json(shown["payload"])
+    rows = [
+        (
+            run["id"],
+            run["processor"],
+            run["config"],
+            run["resource_key"],
+            run["state"],
+            _part(run),
+            run["detail"],
+        )
+        for run in shown["runs"]
+    ]
+    columns = ("run", "processor", "config", "resource key", "state", "this event", "detail")
+    print_table(columns, rows, empty="no runs")
+
+
+@app.command("why")
+def why_event(event_id: EventId, json: AsJson = False, config: ConfigFile = None) -> None:
+    """Explain an event: its runs with every attempt, step and write, and the reason of each decision."""
+
+    async def find(engine: SqliteEngine, _: Settings) -> tuple[EventDetail, list[RunDetail]]:
+        detail = await engine.event(event_id)
+        return detail, [await engine.run(run.id) for run in detail.runs]
+
+    detail, runs = with_engine(config, find)
+    if json:
+        print_json({"event": event_document(detail), "runs": [run_document(run) for run in runs]})
+        return
+    record = detail.record
+    out.print(
+        f"[bold]event {record.id}[/] received {shown_time(record.received_at)} at {record.path}: {record.state}"
+    )
+    if record.reason:
+        out.print(f"  {record.reason}", markup=False)
+    for run in runs:
+        explain_run(run, carried=run.record.id in detail.carried)
+
+
+def explain_run(detail: RunDetail, *, carried: bool) -> None:
+    """Print a run's story."""
+    run = detail.record
+    about = f"{run.processor}, {run.config}" + (f", resource {run.resource_key}" if run.resource_key else "")
+    out.print(f"[bold]run {run.id}[/] ({about}): {run.state}")
+    if run.detail:
+        out.print(f"  {run.detail}", markup=False)
+    if not carried:
+        newest = f"the newest of its {run.event_count} events"
+        out.print(f"  coalesced: the run used the payload of {run.event_id}, {newest}", markup=False)
+    for attempt in detail.attempts:
+        out.print(f"  attempt {attempt.number} at {shown_time(attempt.started_at)}: {attempt.outcome}")
+        if attempt.detail:
+            out.print(f"    {attempt.detail}", markup=False)
+        for name, seconds, note in attempt.steps:
+            out.print(f"    {name:<12} {seconds * 1000:8.1f} ms  {note}", markup=False)
+        for warning in attempt.warnings:
+            out.print(f"    warning: {warning}", markup=False)
+    for write in detail.writes:
+        why = f" ({write.reason})" if write.reason else ""
+        out.print(f"  {shown_time(write.at)} {write.action} {write.ref}{why}", markup=False)
+
+
+@app.command("replay")
+def replay_events(
+    event_ids: Annotated[
+        list[str] | None, typer.Argument(help="Which events; none: those that the filter finds.")
+    ] = None,
+    path: PathOption = None,
+    state: StateOption = None,
+    since: Since = None,
+    until: Until = None,
+    text: Text = None,
+    limit: Limit = 1000,
+    dry_run: DryRun = True,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """Process stored events again, as new events. Without --yes it only says which."""
+    where = EventFilter(path=path, state=state, since=parse_time(since), until=parse_time(until), text=text)
+    if not event_ids and where == EventFilter():
+        raise typer.BadParameter("name events, or at least one condition")
+
+    async def again(engine: SqliteEngine, _: Settings) -> list[tuple[str, str]]:
+        ids = event_ids or [record.id for record in await engine.find_events(where, Page(limit=limit))]
+        if dry_run:
+            return [((await engine.event(event_id)).record.id, "") for event_id in ids]
+        clock = SystemClock()
+        # Oldest first, as they came in.
+        return [(event_id, await replay(engine, event_id, clock, new_id)) for event_id in reversed(ids)]
+
+    replayed = with_engine(config, again)
+    if json:
+        print_json([{"id": old, "replayed_as": new or None} for old, new in replayed])
+        return
+    print_table(("event", "replayed as"), replayed, empty="no events")
+    if dry_run and replayed:
+        out.print(f"{len(replayed)} events would be replayed: add --yes to do it")
+
+
+def _part(run: dict[str, object]) -> str:
+    return "carried" if run["carried"] else f"coalesced into run {run['id']}"

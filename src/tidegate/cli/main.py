@@ -1,0 +1,57 @@
+"""Assembles the commands, and turns errors into one line and an exit code.
+
+0: done. 1: it failed, or what was asked for does not exist. 2: wrong usage or configuration.
+3: something that Tidegate depends on is unavailable; try again.
+"""
+
+import sys
+
+import typer
+
+from tidegate.cli.config import config_command
+from tidegate.cli.deadletters import app as deadletters
+from tidegate.cli.doctor import doctor_command
+from tidegate.cli.entities import app as entities
+from tidegate.cli.events import app as events
+from tidegate.cli.init import init_command
+from tidegate.cli.mapping import map_command
+from tidegate.cli.output import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE, print_error
+from tidegate.cli.run import run_command
+from tidegate.cli.send import send_command
+from tidegate.cli.status import status_command
+from tidegate.core.errors import ConfigurationError, TidegateError, UnavailableError
+
+app = typer.Typer(
+    name="tidegate",
+    help="Live events for software catalogs: webhooks in, true entities out, nothing lost.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("init")(init_command)
+app.command("run")(run_command)
+app.command("status")(status_command)
+app.add_typer(events, name="events")
+app.add_typer(entities, name="entities")
+app.add_typer(deadletters, name="deadletters")
+app.command("map")(map_command)
+app.command("send")(send_command)
+app.command("config")(config_command)
+app.command("doctor")(doctor_command)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except ConfigurationError as error:
+        print_error(str(error))
+        sys.exit(EXIT_USAGE)
+    except UnavailableError as error:
+        print_error(str(error))
+        sys.exit(EXIT_UNAVAILABLE)
+    except TidegateError as error:
+        print_error(str(error))
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)

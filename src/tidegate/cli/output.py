@@ -1,0 +1,45 @@
+"""What commands print: tables for people, JSON for programs, errors in one line on standard error."""
+
+import sys
+from collections.abc import Sequence
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from tidegate.core.events import Json
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNAVAILABLE = 3
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def print_json(value: Json) -> None:
+    """Print a JSON document, indented, exactly as it is."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    sys.stdout.write(text.decode() + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
+    """Print rows under their column names, or a sentence if there are none."""
+    if not rows:
+        out.print(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+def print_error(message: str) -> None:
+    """Say what went wrong."""
+    err.print(f"[bold red]error:[/] {_escaped(message)}")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", "\\[")

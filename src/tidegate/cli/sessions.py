@@ -1,0 +1,30 @@
+"""Opens the engine for one command, beside a running service or without one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from tidegate.app.compose import engine_path, open_engine
+from tidegate.config import Settings, load_settings
+from tidegate.core.errors import ConfigurationError
+from tidegate.engines.sqlite import SqliteEngine
+
+ResultT = TypeVar("ResultT")
+
+
+def with_engine(config: Path | None, use: Callable[[SqliteEngine, Settings], Awaitable[ResultT]]) -> ResultT:
+    """Run `use` with the engine of the settings. Raises ConfigurationError if there is none yet."""
+    settings = load_settings(config)
+    path = engine_path(settings)
+    if not path.exists():
+        raise ConfigurationError(
+            f"there is no engine at {path}: start `tidegate run` first, or point TIDEGATE__ENGINE__URL at it"
+        )
+
+    async def session() -> ResultT:
+        async with AsyncExitStack() as stack:
+            return await use(await open_engine(stack, settings), settings)
+
+    return asyncio.run(session())
