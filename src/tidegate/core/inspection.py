@@ -66,7 +66,10 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One attempt of a run. `outcome` is the settlement's name in lower case; `detail` its error or reason."""
+    """One attempt of a run. `outcome` is the settlement's name in lower case; `detail` its error or reason.
+
+    An attempt whose lease ended without a settlement is `expired`, and one that has not ended is `running`.
+    """
 
     number: int
     token: int
@@ -118,7 +121,10 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class EventDetail:
-    """An event with everything that became of it. `carried` names the runs that used its payload."""
+    """An event with everything that became of it.
+
+    `carried` names those of its runs that use its payload: the others have a newer event.
+    """
 
     record: EventRecord
     headers: EventHeaders

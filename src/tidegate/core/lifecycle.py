@@ -47,6 +47,7 @@ class RunTransition(StrEnum):
     UNBLOCK = "unblock"  # the claimed run of its lane ended
     MERGE = "merge"
     REDRIVE = "redrive"
+    HOLD = "hold"  # redriven while a run of its lane is claimed
     DISCARD = "discard"
 
 
@@ -66,6 +67,7 @@ RUN_TRANSITIONS: dict[tuple[RunState, RunTransition], RunState] = {
     (_S.READY, _T.MERGE): _S.SUPERSEDED,
     (_S.DEAD, _T.MERGE): _S.SUPERSEDED,
     (_S.DEAD, _T.REDRIVE): _S.READY,
+    (_S.DEAD, _T.HOLD): _S.HELD,
     (_S.DEAD, _T.DISCARD): _S.DISCARDED,
 }
 

@@ -69,8 +69,9 @@ class Engine(Protocol):
     """The durable store of events, runs and what was written: the verbs of the hot path.
 
     Every verb is one atomic transaction, and many concurrent calls share one commit. A verb that cannot
-    commit raises EngineUnavailableError and has changed nothing. Time is the engine's own clock. Leases last
-    the engine's `lease_seconds`. Tokens come from one counter that never goes back, over all machines.
+    commit raises EngineUnavailableError and has changed nothing. A caller that is cancelled cannot know
+    whether its verb was committed. Time is the engine's own clock. Leases last the engine's `lease_seconds`.
+    Tokens come from one counter that never goes back, over all machines.
     """
 
     @property
@@ -81,20 +82,27 @@ class Engine(Protocol):
 
         A delivery is a Duplicate if an event of the same path and delivery id is stored and that event is
         not DEAD or DISCARDED; replays (`replay_of`) and events without a delivery id are never duplicates.
+        The backlog is full if it holds as many unfinished events and runs as the engine may hold
+        (`Backlog.unfinished`); a duplicate is told so even then.
         """
         ...
 
     async def claim_events(self, limit: int) -> list[EventClaim]:
-        """Lend up to `limit` QUEUED events whose lease is free or over, oldest first."""
+        """Lend up to `limit` QUEUED events whose lease is free or over, oldest first.
+
+        An event whose stored data cannot be read goes DEAD with that as its reason; the rest goes on.
+        """
         ...
 
     async def route(self, claim: EventClaim, routing: Routing) -> bool:
-        """Settle the routing of an event: create, or coalesce into, the runs it asks for. False if stale.
+        """Settle the routing of an event: create, or coalesce into, the runs it asks for. False if stale
+        (another claim was given since, or the event is not QUEUED any more).
 
         For each request with a lane: if a READY or HELD run of the lane exists, the event joins it (the run
-        takes the event as its newest if its seq is higher); else, if a run of the lane is CLAIMED, a HELD
-        run is created; else a READY one. Without a lane: a READY run of its own. No runs: the event is
-        IGNORED with the reason (DEAD if `routing.dead`).
+        takes the event as its newest if its seq is higher, and with it the event's path; nothing else of it
+        changes); else, if a run of the lane is CLAIMED, a HELD run is created; else a READY one. Without a
+        lane: a READY run of its own. A new run is due after the request's delay and keeps its error as
+        detail. No runs: the event is IGNORED with the reason (DEAD if `routing.dead`).
         """
         ...
 
@@ -102,13 +110,18 @@ class Engine(Protocol):
         """Lend up to `limit` due runs, oldest due first within a processor, taking turns between processors.
 
         Due are READY runs whose time has come and CLAIMED runs whose lease is over. Processors in
-        `excluding` are passed over, at a cost that does not grow with their backlog. A lane never has two
-        live claims. A run whose stored data cannot be read goes DEAD with that as its error; the rest goes on.
+        `excluding` are passed over, at a cost that does not grow with their backlog. Turns go by name, from
+        the processor after the one served last. A lane never has two live claims. A run whose stored data
+        cannot be read goes DEAD with that as its error; the rest goes on.
         """
         ...
 
     async def renew(self, claims: Sequence[RunClaim]) -> frozenset[int]:
-        """Extend the leases of claims that are still live; the ids of the runs for which that worked."""
+        """Extend the leases of claims that are still live; the ids of the runs for which that worked.
+
+        Here and below a claim is live until another claim of its run is given, or until it is settled: a
+        lease that ran out unnoticed does no harm.
+        """
         ...
 
     async def stage(
@@ -116,8 +129,14 @@ class Engine(Protocol):
     ) -> Staged:
         """Say, before anything is written, what is about to be: a write-ahead of lineage.
 
-        Records this source as a writer of `upserts` (so that a crash after the write leaves no orphan), and
-        answers what the source wrote before and who else wrote the candidates. Raises StaleClaimError.
+        Answers what the claim's source (resource config and key) wrote before and who else wrote the
+        candidates; then records the source as a writer of `upserts`, from the claim's event (so that a crash
+        after the write leaves no orphan). Raises StaleClaimError.
+
+        What another processor wrote for the same source from the same event or a later one counts as
+        another writer's, so that what one processor of an event upserts is not deleted by another. Runs
+        without a resource key share the source '' of their config: nothing is `previous` for them, and
+        there what any later event wrote counts as another writer's too.
         """
         ...
 
@@ -125,42 +144,65 @@ class Engine(Protocol):
         """End the claim. False, and nothing changed, if the claim is stale (another claim was given since,
         or the run is not CLAIMED any more).
 
-        Completed: `dropped` leave this source's lineage; deleted entities lose all writers whose event is
-        not newer; the writes are journalled. If another run settled a *different* write to one of the
-        entities after this claim was given, the two overlapped and one refresh is owed: a run of the same
-        processor, config and newest event, on the claim's lane, or on the entity's refresh lane if it has
-        none. Rerouted: the runs are created as by `route`. Retry and Released: READY again after the delay;
+        Completed (APPLIED): `dropped` leave this source's lineage, but for rows that count as another
+        writer's (see `stage`); deleted entities lose all writers whose event is not newer. Rerouted: the
+        runs are created as by `route`; the run is APPLIED and has no say in its event's outcome any more,
+        or it is IGNORED with the reason if there are none. Retry and Released: READY again after the delay;
         a HELD run of the lane merges into it (and is SUPERSEDED). Otherwise a HELD run of the lane becomes
-        READY. Events whose runs are all final get their final state.
+        READY, due now. Events whose runs are all final get their final state, as `event_outcome` says.
+
+        Writes are journalled, whatever the settlement. If another run settled a *different* write to one of
+        the entities after this claim was given, the two overlapped and one refresh is owed: a run of the
+        same processor and config, for the newest event, on the claim's lane, or on the entity's refresh
+        lane if it has none; nothing if such a run is pending there. The *other* run is the one that is
+        refreshed, the same way, if its write was an upsert and this one is a delete, or if both are of one
+        processor and config without resource keys and its event is newer. A refresh's event is ROUTED until
+        the refresh is done.
         """
         ...
 
     async def refresh(self, run_id: int) -> None:
         """Owe one more run to the lane (or to the same processor, config and event) of a run whose effects
-        may have overwritten newer ones. Does nothing if such a run is pending already.
+        may have overwritten newer ones, for the lane's newest event. Does nothing if such a run is pending
+        already, or if the event or the run is not stored any more.
         """
         ...
 
-    async def wait(self, timeout_seconds: float) -> None:
-        """Return as soon as there may be something to claim, or when a delay ends, or after the time-out."""
+    async def wait(self, timeout_seconds: float, *, events: bool = True, runs: bool = True) -> None:
+        """Return as soon as there may be something new to claim, or when a delay or a lease ends, or after
+        the time-out; or for no reason.
+
+        `events` and `runs` say what for. New is what is committed after the call began: begin to wait, then
+        claim, and nothing is missed.
+        """
         ...
 
 
 class EngineOperations(Protocol):
     """The verbs of operators: look, mend, keep tidy. Same atomicity as Engine."""
 
-    async def backlog(self) -> Backlog: ...
-
-    async def find_events(self, where: EventFilter, page: Page) -> list[EventRecord]: ...
-
-    async def event(self, event_id: str) -> EventDetail:
-        """Raises NotFoundError. An id's unambiguous beginning (8 characters or more) will do."""
+    async def backlog(self) -> Backlog:
+        """Counts, at a cost that does not grow with the backlog."""
         ...
 
-    async def find_runs(self, where: RunFilter, page: Page) -> list[RunRecord]: ...
+    async def find_events(self, where: EventFilter, page: Page) -> list[EventRecord]:
+        """Events that match, newest first. Processor, kind and resource key must be those of one run."""
+        ...
+
+    async def event(self, event_id: str) -> EventDetail:
+        """Raises NotFoundError. An id's unambiguous beginning (8 characters or more) will do.
+
+        Shows the runs that stand for the event now, oldest first: those that were merged into another run
+        have handed it on.
+        """
+        ...
+
+    async def find_runs(self, where: RunFilter, page: Page) -> list[RunRecord]:
+        """Runs that match, newest first."""
+        ...
 
     async def run(self, run_id: int) -> RunDetail:
-        """Raises NotFoundError."""
+        """Attempts and writes in the order in which they happened. Raises NotFoundError."""
         ...
 
     async def writes(self, ref: EntityRef, page: Page) -> list[WriteRecord]:
@@ -168,18 +210,19 @@ class EngineOperations(Protocol):
         ...
 
     async def redrive(self, where: RunFilter, limit: int) -> int:
-        """Put DEAD runs back: READY with failures and expirations at 0, or merged into the live run of their
-        lane (HELD behind a claimed one). Answers how many.
+        """Put DEAD runs back, oldest first: READY with failures and expirations at 0 (HELD if a run of the
+        lane is claimed), or merged into the pending run of their lane. Answers how many.
         """
         ...
 
     async def discard(self, where: RunFilter, limit: int) -> int:
-        """Give up DEAD runs; they stay visible as DISCARDED. Answers how many."""
+        """Give up DEAD runs, oldest first; they stay visible as DISCARDED. Answers how many."""
         ...
 
     async def prune(self, finished_before: datetime, limit: int) -> int:
-        """Forget up to `limit` events that were final before the time (dead ones are kept), with their runs,
-        journal and deduplication keys. Lineage stays. Answers how many.
+        """Forget up to `limit` events that were final before the time (dead ones are kept), the earliest
+        first, with their runs, journal and deduplication keys. Lineage stays. A run goes with the last of its
+        events, and what was merged into it goes with it. Answers how many events.
         """
         ...
 
@@ -205,11 +248,16 @@ class MappingWarning:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """Entities whose selector passed, entities whose selector said no, and what was odd."""
+    """Entities whose selector passed, entities whose selector said no, and what was odd.
+
+    `skipped` counts the items of which nothing is known: their selector, identifier or blueprint did not come
+    out, or they could not be unfolded. Each has a warning.
+    """
 
     passed: tuple[Entity, ...] = ()
     failed: tuple[Entity, ...] = ()
     warnings: tuple[MappingWarning, ...] = ()
+    skipped: int = 0
 
 
 class EntityMapper(Protocol):
