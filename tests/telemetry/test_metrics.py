@@ -1,0 +1,73 @@
+"""Metrics: every signal is counted under the field's conventions, and a scrape carries the backlog."""
+
+import re
+
+from tidegate.core.inspection import Backlog
+from tidegate.core.runs import StepName, WriteAction
+from tidegate.core.signals import (
+    BatchApplied,
+    DependencyPaused,
+    DutyFailed,
+    EntityWritten,
+    EventAccepted,
+    EventRefused,
+    EventRouted,
+    MappingWarned,
+    ProcessorFailed,
+    RunSettled,
+    Signal,
+    StepFinished,
+)
+from tidegate.telemetry import Fanout, LogLines, Metrics
+
+ONE_OF_EACH: list[Signal] = [
+    EventAccepted("/webhook", "e", 100, 0.001),
+    EventAccepted("/webhook", "e", 100, 0.001, duplicate=True),
+    EventRefused("/webhook", 413, "too-large"),
+    EventRouted("e", "/webhook", 1, "", 0.001),
+    ProcessorFailed("e", "P", "KeyError"),
+    StepFinished(StepName.FETCH, "issue", 0.01),
+    RunSettled(1, "e", "P", "issue", "completed", "", 0.02),
+    RunSettled(1, "e", "P", "issue", "completed", "", 0.02, stale=True),
+    EntityWritten("bp", "id", WriteAction.UPSERT, "issue", 1, "e", 0.02),
+    MappingWarned("issue", 1, "odd"),
+    BatchApplied(3, 0.01),
+    DependencyPaused("target", paused=True, reason="503"),
+    DutyFailed("routing", "OSError"),
+]
+
+
+def test_every_signal_is_counted() -> None:
+    metrics = Metrics()
+    telemetry = Fanout(metrics, LogLines())
+    for signal in ONE_OF_EACH:
+        telemetry.emit(signal)
+    page = metrics.exposition(Backlog(dead_runs=7)).decode()
+    for line in (
+        'tidegate_events_accepted_total{path="/webhook"} 1.0',
+        'tidegate_events_duplicate_total{path="/webhook"} 1.0',
+        'tidegate_requests_refused_total{path="/webhook",reason="too-large",status="413"} 1.0',
+        'tidegate_events_routed_total{outcome="routed",path="/webhook"} 1.0',
+        'tidegate_processor_errors_total{processor="P"} 1.0',
+        'tidegate_step_seconds_count{kind="issue",step="fetch"} 1.0',
+        'tidegate_runs_settled_total{kind="issue",outcome="completed",processor="P"} 1.0',
+        "tidegate_settlements_stale_total 1.0",
+        'tidegate_entity_writes_total{action="upsert",blueprint="bp"} 1.0',
+        'tidegate_freshness_seconds_count{kind="issue"} 1.0',
+        'tidegate_mapping_warnings_total{kind="issue"} 1.0',
+        "tidegate_target_changes_total 3.0",
+        'tidegate_paused{dependency="target"} 1.0',
+        'tidegate_duty_failures_total{duty="routing"} 1.0',
+        "tidegate_dead_letters 7.0",
+    ):
+        assert line in page
+
+
+def test_names_follow_the_conventions() -> None:
+    page = Metrics().exposition(Backlog()).decode()
+    names = re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE)
+    assert names
+    for name, kind in names:
+        assert name.startswith("tidegate_")
+        assert kind != "counter" or name.endswith(("_total", "_created"))
+        assert kind != "histogram" or name.endswith("_seconds")
