@@ -1,0 +1,1 @@
+"""The presets: one module for each way of signing."""
