@@ -6,7 +6,7 @@ import hmac
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -34,9 +34,11 @@ class MemoryStore:
     error: Exception | None = None
     gate: asyncio.Event | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    calls: int = 0
 
     async def enqueue(self, event: IncomingEvent) -> EnqueueOutcome:
         self.asked.set()
+        self.calls += 1
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:
@@ -152,10 +154,8 @@ class Wire:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with suppress(OSError):
             await self.writer.wait_closed()
-        except OSError:
-            pass
 
 
 @dataclass

@@ -42,10 +42,8 @@ class BodyPath:
 
     def __init__(self, path: str) -> None:
         keys = path.split(".")
-        if not all(keys):
-            raise ConfigurationError(
-                f"the body path {path!r} has an empty part: write it as 'id' or 'event.id'"
-            )
+        if not all(keys) or not path.isprintable() or '"' in path or "\\" in path:
+            raise ConfigurationError(f"the body path {path!r} cannot be used: write it as 'id' or 'event.id'")
         level: Any = Any
         for key in reversed(keys):
             level = msgspec.defstruct("Level", [("value", level, None)], rename={"value": key})
@@ -69,7 +67,7 @@ class DeliveryIdRule:
     """Candidates in order; the first one that holds a value counts. Headers come before body paths.
 
     Header names are matched in any case. A body path is written with dots, as in "event.id", and leads
-    through objects to a string or an integer. Raises ConfigurationError for a path with an empty part.
+    through objects to a string or an integer. Raises ConfigurationError for a path that cannot be one.
     """
 
     headers: tuple[str, ...] = DEFAULT_HEADERS
