@@ -14,6 +14,7 @@ from tidegate.verify import (
     gcp_pubsub,
     github,
     hmac_signature,
+    query_token,
     signing,
     slack,
     sns_subscribe_url,
@@ -202,6 +203,16 @@ def test_twilio_refuses_a_body_that_nothing_vouches_for(make_request):
     outcome = verifier.verify(make_request(b'{"a": 1}', headers, url=signed_without_body.url))
 
     assert outcome == Refused("the body is not covered by the signature")
+
+
+def test_a_signed_url_keeps_the_query_that_it_had():
+    url = "https://hooks.example.com/integration/webhook?account=7"
+    for verifier, added in ((query_token("s&t"), "token=s%26t"), (twilio("token"), "bodySHA256=")):
+        signed = signing.sign(verifier, b"{}", now=NOW, delivery_id="d", url=url)
+
+        assert signed.url.startswith(f"{url}&{added}")
+        assert signed.url == f"https://hooks.example.com/integration/webhook?{signed.query}"
+        assert isinstance(verifier.verify(signed), Verified)
 
 
 def test_twilio_behind_a_proxy_that_rewrites_the_url(make_request):

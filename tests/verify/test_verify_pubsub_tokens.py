@@ -60,6 +60,16 @@ def test_a_token_as_google_makes_it_is_verified(make_request, settled):
     assert outcome_of(make_request, settled, token(aud=["other", AUDIENCE])) == Verified("136969346945")
 
 
+def test_an_unwrapped_message_has_its_id_in_a_header(make_request, settled):
+    async def download(url: str) -> bytes:
+        return jwk_set("k1")
+
+    for body in (b'{"any": "payload"}', BODY):
+        headers = {"Authorization": f"Bearer {token()}", "X-Goog-Pubsub-Message-Id": "77"}
+        verifier = gcp_pubsub(AUDIENCE, ACCOUNT, download=download)
+        assert settled(verifier, make_request(body, headers)) == Verified("77")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
