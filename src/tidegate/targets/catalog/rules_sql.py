@@ -52,17 +52,18 @@ class _Operand:
 
 @dataclass(slots=True)
 class Condition:
-    """A WHERE condition in the making; `values` are bound to ?1, ?2, …"""
+    """A WHERE condition in the making, and the values that it is to be executed with, by name."""
 
     blueprints: Callable[[], Iterable[Blueprint]]
-    values: list[Value] = field(default_factory=list[Value])
+    values: dict[str, Value] = field(default_factory=dict[str, Value])
 
     def bind(self, value: Value) -> str:
         """The placeholder of a value."""
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _MAX_INTEGER:
             value = float(value)
-        self.values.append(value)
-        return f"?{len(self.values)}"
+        name = f"value{len(self.values)}"
+        self.values[name] = value
+        return f":{name}"
 
     def of(self, rule: Rule) -> str:
         """The SQL of a rule: true, or false or NULL."""

@@ -1,6 +1,6 @@
 """One SQLite connection, typed: the only module of the catalog that touches apsw."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from tidegate.targets.catalog.formats import date_time
 BUSY_SECONDS = 10.0
 
 Value = str | int | float | bytes | None
+Values = Sequence[Value] | Mapping[str, Value]
 Row = tuple[Any, ...]
 
 SqliteError = apsw.Error
@@ -34,15 +35,15 @@ class Database:
         self._connection.create_scalar_function("instant_us", instant_us, 1, deterministic=True)
         self._execute: Any = self._connection.cursor().execute
 
-    def run(self, sql: str, values: Sequence[Value] = ()) -> None:
+    def run(self, sql: str, values: Values = ()) -> None:
         """Execute statements whose rows do not matter."""
         self._execute(sql, values)
 
-    def value(self, sql: str, values: Sequence[Value] = ()) -> Any:
+    def value(self, sql: str, values: Values = ()) -> Any:
         """The first row: its only column, or the tuple of its columns; None if there is no row."""
         return self._execute(sql, values).get
 
-    def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+    def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows. Bound the query."""
         return self._execute(sql, values).fetchall()
 
