@@ -100,7 +100,7 @@ async def engine_of(kind: str) -> AsyncIterator[Any]:
     elif kind == "sqlite":
         module = importlib.import_module("tidegate.engines.sqlite")
         with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-            async with module.SqliteEngine.open(Path(folder) / "bench.db") as engine:
+            async with module.SqliteEngine.open(Path(folder) / "bench.db", clock=Clock()) as engine:
                 yield engine
     else:
         yield Heap()

@@ -190,3 +190,14 @@ def test_ipv6_listener(serve):
         assert (await edge.post()).status == 202
 
     serve(scenario, host="::1")
+
+
+def test_large_document_checked_in_a_thread(serve):
+    large = json.dumps({"items": [{"id": n, "pad": "x" * 100} for n in range(15_000)]}).encode()
+
+    async def scenario(edge):
+        assert (await edge.post(large)).status == 202
+        assert (await edge.post(large[:-1])).status == 400
+        assert [event.body for event in edge.engine.events] == [large]
+
+    serve(scenario)

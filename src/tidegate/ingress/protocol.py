@@ -98,6 +98,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._disarm()
         self._disarm_write()
         self._ledger.release(self)
+        self._raw = None
         super().connection_lost(exc)
 
     def eof_received(self) -> bool | None:  # pyright: ignore[reportIncompatibleMethodOverride]

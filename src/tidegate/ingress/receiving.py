@@ -25,7 +25,7 @@ from tidegate.ingress.bodies import (
 from tidegate.ingress.delivery_ids import bounded_id
 from tidegate.ingress.documents import check_document, form_document
 from tidegate.ingress.encodings import Compressed, Identity, content_coding, decompress
-from tidegate.ingress.limits import IngressLimits
+from tidegate.ingress.limits import MIB, IngressLimits
 from tidegate.ingress.policy import PathPolicy
 from tidegate.ingress.requests import Request
 from tidegate.ingress.tracing import trace_id_of
@@ -33,6 +33,9 @@ from tidegate.ingress.verifying import masked, verdict_on
 
 _OFF_LOOP_BYTES = 64 * 1024
 """Larger compressed bodies are unfolded in a thread: zlib lets the event loop run meanwhile."""
+
+_OFF_LOOP_DOCUMENT_BYTES = MIB
+"""Larger documents are checked in a thread, so that walking them does not delay everybody else's answers."""
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -108,7 +111,7 @@ class Reception:
             document = form_document(body, self.limits)
             if isinstance(document, Refusal):
                 return document
-        if (refusal := check_document(document, self.limits)) is not None:
+        if (refusal := await self._check(document)) is not None:
             return refusal
         signed_id = bounded_id(verified.delivery_id or "")
         event = IncomingEvent(
@@ -121,6 +124,11 @@ class Reception:
             delivery_id=signed_id or policy.delivery_ids.delivery_id(request.headers, document),
         )
         return await self._commit(event)
+
+    async def _check(self, document: bytes) -> Refusal | None:
+        if len(document) > _OFF_LOOP_DOCUMENT_BYTES:
+            return await asyncio.to_thread(check_document, document, self.limits)
+        return check_document(document, self.limits)
 
     async def _verify(
         self, request: Request, policy: PathPolicy, body: bytes, wire_body: bytes
