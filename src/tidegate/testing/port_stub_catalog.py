@@ -80,7 +80,7 @@ class StubCatalog:
         self.blueprint(ref.blueprint)
         if ref not in self.entities:
             raise StubRefusalError(404, "not_found", f"entity {ref} was not found")
-        requiring = [edge.source for edge in self.edges() if edge.target == ref and edge.required]
+        requiring = [source for source in self.entities if source != ref and self._requires(source, ref)]
         if requiring and not dependents:
             message = f"entity {ref} is required by {requiring[0]}; send delete_dependents=true"
             raise StubRefusalError(422, "has_dependents", message)
@@ -198,6 +198,15 @@ class StubCatalog:
         created = {"createdAt": now, "createdBy": author} if old is None else {}
         kept = {} if old is None else {name: old[name] for name in ("createdAt", "createdBy")}
         return {**document, **kept, **created, "updatedAt": now, "updatedBy": author, "datasource": author}
+
+    def _requires(self, source: EntityRef, target: EntityRef) -> bool:
+        relations: Document = self.entities[source]["relations"]
+        return any(
+            relation.required
+            and relation.target == target.blueprint
+            and as_list(relations.get(name)) == [target.identifier]
+            for name, relation in self.blueprints[source.blueprint].relations.items()
+        )
 
     def _forget(self, blueprint: Blueprint, document: Document, gone: EntityRef) -> None:
         for name, relation in blueprint.relations.items():
