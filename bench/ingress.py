@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import hashlib
 import hmac
-import importlib
 import json
 import os
 import secrets
@@ -95,12 +94,14 @@ class Signature:
 async def engine_of(kind: str) -> AsyncIterator[Any]:
     """The engine of one kind. Raises ImportError if this version has none."""
     if kind == "memory":
-        module = importlib.import_module("tidegate.engines.memory")
-        yield module.MemoryEngine(clock=Clock())
+        from tidegate.engines.memory import MemoryEngine
+
+        yield MemoryEngine(clock=Clock())
     elif kind == "sqlite":
-        module = importlib.import_module("tidegate.engines.sqlite")
+        from tidegate.engines.sqlite import SqliteEngine
+
         with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-            async with module.SqliteEngine.open(Path(folder) / "bench.db", clock=Clock()) as engine:
+            async with SqliteEngine.open(Path(folder) / "bench.db", clock=Clock()) as engine:
                 yield engine
     else:
         yield Heap()

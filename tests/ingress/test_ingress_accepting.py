@@ -1,6 +1,7 @@
 """What is accepted, and what is stored of it."""
 
 import asyncio
+import io
 import json
 import re
 from urllib.parse import urlencode
@@ -196,8 +197,8 @@ def test_large_document_checked_in_a_thread(serve):
     large = json.dumps({"items": [{"id": n, "pad": "x" * 100} for n in range(15_000)]}).encode()
 
     async def scenario(edge):
-        assert (await edge.post(large)).status == 202
-        assert (await edge.post(large[:-1])).status == 400
+        assert (await edge.post(io.BytesIO(large))).status == 202
+        assert (await edge.post(io.BytesIO(large[:-1]))).status == 400
         assert [event.body for event in edge.engine.events] == [large]
 
     serve(scenario)
