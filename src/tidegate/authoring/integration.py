@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 from tidegate.authoring.processor import AbstractWebhookProcessor
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import WebhookEvent
+from tidegate.core.ports import HttpClient
 from tidegate.core.resources import RawItem
 from tidegate.core.verification import Verifier
-from tidegate.fetch import FetchClient
 
 StartHook: TypeAlias = Callable[[], Awaitable[None]]
 ResyncFunction: TypeAlias = Callable[[str], AsyncIterator[list[RawItem]]]
@@ -51,7 +51,7 @@ class Integration:
     start_hooks: list[StartHook] = field(default_factory=list[StartHook], init=False)
     resyncs: dict[str, ResyncFunction] = field(default_factory=dict[str, ResyncFunction], init=False)
     _config: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
-    _http: FetchClient | None = field(default=None, init=False, repr=False)
+    _http: HttpClient | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.directory = Path(self.directory).resolve()
@@ -125,7 +125,7 @@ class Integration:
         return self._config
 
     @property
-    def http(self) -> FetchClient:
+    def http(self) -> HttpClient:
         """The pooled HTTP client. Usable once the service starts."""
         if self._http is None:
             raise ConfigurationError(
@@ -134,7 +134,7 @@ class Integration:
             )
         return self._http
 
-    def bind(self, config: Mapping[str, Any], http: FetchClient) -> None:
+    def bind(self, config: Mapping[str, Any], http: HttpClient) -> None:
         """Give the integration its settings and client; the composition root and the test kit call this."""
         self._config = config
         self._http = http

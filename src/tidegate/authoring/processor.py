@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from tidegate.authoring.transient import is_transient
 from tidegate.core.errors import RetryableError
 from tidegate.core.events import EventHeaders, EventPayload, Json, WebhookEvent
+from tidegate.core.ports import HttpClient
 from tidegate.core.resources import RawItem, ResourceConfig, WebhookEventRawResults
 from tidegate.core.retry import RetryPolicy
-from tidegate.fetch import FetchClient
 
 
 class IntegrationServices(Protocol):
@@ -21,7 +21,7 @@ class IntegrationServices(Protocol):
         ...
 
     @property
-    def http(self) -> FetchClient:
+    def http(self) -> HttpClient:
         """The pooled client for the third party's API."""
         ...
 

@@ -22,7 +22,7 @@ from tidegate.config import Settings, load_settings
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import ConfigurationError, TidegateError
 from tidegate.fetch import FetchClient, HostBreakers
-from tidegate.mapping import JqMapper, MappingFile, blueprint_problems, read_mapping
+from tidegate.mapping import MappingFile, check_blueprints, check_expressions, read_mapping
 from tidegate.telemetry import Fanout
 from tidegate.verify import check_verifier
 
@@ -83,7 +83,7 @@ async def _examine(integration: Integration, settings: Settings) -> AsyncIterato
         yield Finding("mapping", False, str(error))
         return
     yield await _expressions(mapping, settings)
-    problems = blueprint_problems(mapping.configs, blueprints)
+    problems = [str(problem) for problem in check_blueprints(mapping.configs, blueprints)]
     yield Finding("mapping against blueprints", not problems, "\n".join(problems), warning=True)
     yield await _engine(settings)
     yield await _target(integration, settings, mapping)
@@ -122,17 +122,12 @@ def _verifiers(integration: Integration) -> list[Finding]:
 
 
 async def _expressions(mapping: MappingFile, settings: Settings) -> Finding:
-    mapper = JqMapper(mapping.configs, mapper_limits(settings))
     try:
-        problems = await mapper.problems()
+        problems = await check_expressions(mapping.configs, mapper_limits(settings))
     except TidegateError as error:
         return Finding("mapping expressions", False, str(error))
-    finally:
-        await mapper.close()
-    lines = [f"{config.id}: {field}: {why} (in {text})" for config, field, text, why in problems]
-    return Finding(
-        "mapping expressions", not lines, "\n".join(lines) or f"{len(mapping.configs)} resource configs"
-    )
+    lines = [str(problem) for problem in problems]
+    return Finding("mapping expressions", not lines, "\n".join(lines) or f"{len(mapping.configs)} resource configs")
 
 
 async def _engine(settings: Settings) -> Finding:

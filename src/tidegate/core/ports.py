@@ -38,6 +38,48 @@ class Clock(Protocol):
         ...
 
 
+class HttpResponse(Protocol):
+    """A 2xx answer of a third party, read whole. Header names are in lower case."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+    def json(self) -> Json:
+        """The body parsed as JSON. Raises a RetryableError if it is not."""
+        ...
+
+
+class HttpClient(Protocol):
+    """The client through which processors ask third parties. `tidegate.fetch` has the one that is used."""
+
+    async def get_json(
+        self, url: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Json:
+        """GET a JSON document."""
+        ...
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Json = None,
+    ) -> HttpResponse:
+        """Make one request. Raises RetryableError for what may pass, and FetchStatusError for other 4xx."""
+        ...
+
+
 # --- Engine -----------------------------------------------------------------------------------------
 
 
