@@ -52,8 +52,8 @@ class Dispatcher:
     limits: WorkerLimits = WorkerLimits()
     _routings: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _runs: dict[asyncio.Task[None], RunClaim] = field(default_factory=dict[asyncio.Task[None], RunClaim])
-    _routing_wakeup: Wakeup = field(default_factory=Wakeup)
-    _run_wakeup: Wakeup = field(default_factory=Wakeup)
+    _routing_wakeup: Wakeup | None = None
+    _run_wakeup: Wakeup | None = None
     _draining: bool = False
 
     @property
@@ -62,40 +62,36 @@ class Dispatcher:
 
     async def keep_routing(self) -> None:
         """Route events until drained."""
-        wakeup = self._routing_wakeup
-        while not self._draining:
-            wakeup.listen()
-            room = self.limits.routings - len(self._routings)
-            if room <= 0:
-                await wakeup.wait_for_room()
-                continue
-            claims = await self.engine.claim_events(room)
-            for claim in claims:
-                self._start_routing(claim)
-            if not claims:
-                await wakeup.wait_for_work(self.engine.wait(POLL_SECONDS, runs=False))
+        wakeup = self._routing_wakeup = Wakeup(lambda: self.engine.wait(POLL_SECONDS, runs=False))
+        try:
+            while not self._draining:
+                await wakeup.listen()
+                room = self.limits.routings - len(self._routings)
+                claims = await self.engine.claim_events(room) if room > 0 else []
+                for claim in claims:
+                    self._start_routing(claim)
+                if not claims:
+                    await wakeup.wait()
+        finally:
+            await wakeup.close()
 
     async def keep_processing(self) -> None:
         """Process runs until drained."""
-        wakeup = self._run_wakeup
-        while not self._draining:
-            wakeup.listen()
-            room = self._room()
-            if room.places <= 0:
-                await wakeup.wait_for_room(self._patience_seconds())
-                continue
-            asked_at = self.clock.monotonic()
-            claims = await self.engine.claim_runs(room.places, room.excluding)
-            for claim in claims:
-                self._start_run(claim, asked_at)
-            if not claims:
-                await wakeup.wait_for_work(self.engine.wait(self._patience_seconds(), events=False))
+        wakeup = self._run_wakeup = Wakeup(lambda: self.engine.wait(POLL_SECONDS, events=False))
+        try:
+            while not self._draining:
+                await wakeup.listen()
+                claims = await self._claim_runs()
+                if not claims:
+                    await wakeup.wait(self._patience_seconds())
+        finally:
+            await wakeup.close()
 
     async def drain(self, limit_seconds: float) -> None:
         """Claim nothing new, let what is in hand finish, and release what does not in time."""
         self._draining = True
-        self._routing_wakeup.ring()
-        self._run_wakeup.ring()
+        _ring(self._routing_wakeup)
+        _ring(self._run_wakeup)
         tasks = {*self._routings, *self._runs}
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=limit_seconds)
@@ -104,6 +100,16 @@ class Dispatcher:
             if late:
                 await asyncio.wait(late)
         await self.applier.close()
+
+    async def _claim_runs(self) -> list[RunClaim]:
+        room = self._room()
+        if room.places <= 0:
+            return []
+        asked_at = self.clock.monotonic()
+        claims = await self.engine.claim_runs(room.places, room.excluding)
+        for claim in claims:
+            self._start_run(claim, asked_at)
+        return claims
 
     def _room(self) -> "_Room":
         """How many runs may be claimed now, and of which processors not."""
@@ -136,7 +142,7 @@ class Dispatcher:
 
     def _routing_ended(self, task: asyncio.Task[None]) -> None:
         self._routings.discard(task)
-        self._routing_wakeup.ring()
+        _ring(self._routing_wakeup)
 
     async def _route(self, claim: EventClaim) -> None:
         routing = await self.router.route(claim)
@@ -149,7 +155,7 @@ class Dispatcher:
 
     def _run_ended(self, task: asyncio.Task[None]) -> None:
         self._runs.pop(task, None)
-        self._run_wakeup.ring()
+        _ring(self._run_wakeup)
 
     async def _run(self, claim: RunClaim, asked_at: float) -> None:
         task = asyncio.current_task()
@@ -199,3 +205,8 @@ class Dispatcher:
                 if self.clock.monotonic() >= ends_at:
                     return False
                 await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+
+
+def _ring(wakeup: Wakeup | None) -> None:
+    if wakeup is not None:
+        wakeup.ring()
