@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)")
+_URL = re.compile(
+    r"(?:https?|ftp)://(?:[^\s/?#@]*@)?(?:\[[\da-f:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?(?:[/?#]\S*)?",
+    re.IGNORECASE,
+)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -31,13 +34,7 @@ def date_time(value: str) -> datetime | None:
 
 def is_url(value: str) -> bool:
     """An absolute http, https or ftp URL."""
-    if any(character.isspace() for character in value):
-        return False
-    try:
-        parts = urlsplit(value)
-        return parts.scheme.lower() in {"http", "https", "ftp"} and bool(parts.hostname)
-    except ValueError:
-        return False
+    return _URL.fullmatch(value) is not None
 
 
 def is_email(value: str) -> bool:
