@@ -1,7 +1,7 @@
 """The Integration: an explicit object that an author's module builds and `tidegate run` serves."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,11 +10,9 @@ from tidegate.authoring.processor import AbstractWebhookProcessor
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import WebhookEvent
 from tidegate.core.ports import HttpClient
-from tidegate.core.resources import RawItem
 from tidegate.core.verification import Verifier
 
 StartHook: TypeAlias = Callable[[], Awaitable[None]]
-ResyncFunction: TypeAlias = Callable[[str], AsyncIterator[list[RawItem]]]
 
 MAPPING_FILE = Path(".port") / "resources" / "port-app-config.yml"
 BLUEPRINTS_FILE = Path(".port") / "resources" / "blueprints.json"
@@ -49,7 +47,6 @@ class Integration:
     integration_type: str = ""
     registrations: list[Registration] = field(default_factory=list[Registration], init=False)
     start_hooks: list[StartHook] = field(default_factory=list[StartHook], init=False)
-    resyncs: dict[str, ResyncFunction] = field(default_factory=dict[str, ResyncFunction], init=False)
     _config: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
     _http: HttpClient | None = field(default=None, init=False, repr=False)
 
@@ -99,17 +96,6 @@ class Integration:
                     f"on_start needs a coroutine function: write `async def {_name(function)}`"
                 )
             self.start_hooks.append(function)
-            return function
-
-        return register
-
-    def on_resync(self, kind: str) -> Callable[[ResyncFunction], ResyncFunction]:
-        """Decorate an async generator function `(kind) -> batches of raw items` that reads a kind in full."""
-
-        def register(function: ResyncFunction) -> ResyncFunction:
-            if kind in self.resyncs:
-                raise ConfigurationError(f"on_resync({kind!r}) is registered twice")
-            self.resyncs[kind] = function
             return function
 
         return register
