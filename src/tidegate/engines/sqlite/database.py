@@ -1,0 +1,67 @@
+"""One SQLite connection, typed: the only module of this engine that touches apsw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+Value = str | int | float | bytes | None
+Row = tuple[Any, ...]
+
+SqliteError = apsw.Error
+"""The root of what SQLite raises."""
+
+_CACHED_STATEMENTS = 256
+_BUGS = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.MisuseError, apsw.BindingsError)
+
+
+class Database:
+    """A connection. Used by one thread at a time; statements are prepared once and kept."""
+
+    def __init__(self, path: Path, *, readonly: bool = False, busy_seconds: float = 5.0) -> None:
+        """Raises SqliteError."""
+        flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
+        self._connection: Any = apsw.Connection(str(path), flags, statementcachesize=_CACHED_STATEMENTS)
+        self._connection.set_busy_timeout(int(busy_seconds * 1000))
+        self._execute: Any = self._connection.cursor().execute
+
+    def run(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Execute a statement whose rows do not matter; answers how many rows it changed."""
+        self._execute(sql, values)
+        return self._connection.changes()
+
+    def row(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
+        """The first row, None if there is none."""
+        return self._execute(sql, values).fetchone()
+
+    def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """All rows. Bound the query."""
+        return self._execute(sql, values).fetchall()
+
+    def pragma(self, name: str, *value: Value) -> Any:
+        """Read a pragma, or set it if a value is given."""
+        return self._connection.pragma(name, *value)
+
+    @property
+    def in_transaction(self) -> bool:
+        """False if nothing is to be rolled back: on some errors SQLite itself rolls back."""
+        return self._connection.in_transaction
+
+    def interrupt(self) -> None:
+        """Stop what runs now, from another thread."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close; nothing can be asked any more."""
+        self._connection.close()
+
+
+def is_outage(error: Exception) -> bool:
+    """True for what SQLite says about files, locks, memory and disks; False for our own bugs."""
+    return isinstance(error, apsw.Error) and not isinstance(error, _BUGS)
+
+
+def is_corruption(error: Exception) -> bool:
+    """True if SQLite found that the file's content is damaged."""
+    return isinstance(error, apsw.CorruptError)

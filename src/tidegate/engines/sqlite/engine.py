@@ -1,0 +1,209 @@
+"""The embedded engine: one SQLite file, in WAL mode, every commit on disk before it is answered."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+from tidegate.core.entities import EntityRef
+from tidegate.core.errors import ConfigurationError
+from tidegate.core.events import IncomingEvent
+from tidegate.core.inspection import (
+    Backlog,
+    EventDetail,
+    EventFilter,
+    EventRecord,
+    Page,
+    RunDetail,
+    RunFilter,
+    RunRecord,
+    WriteRecord,
+)
+from tidegate.core.plans import Staged
+from tidegate.core.ports import Clock, EnqueueOutcome
+from tidegate.core.runs import EventClaim, Routing, RunClaim, Settlement
+from tidegate.engines.instants import optional_time, to_us
+from tidegate.engines.sqlite.database import SqliteError
+from tidegate.engines.sqlite.events import (
+    EventsLent,
+    claim_events,
+    encode_headers,
+    enqueue,
+    give_back_events,
+    route,
+)
+from tidegate.engines.sqlite.inspecting import (
+    backlog,
+    event_detail,
+    find_events,
+    find_runs,
+    run_detail,
+    writes_of,
+)
+from tidegate.engines.sqlite.lineage import stage
+from tidegate.engines.sqlite.mending import discard, prune, redrive
+from tidegate.engines.sqlite.reader import Reader
+from tidegate.engines.sqlite.refreshes import refresh
+from tidegate.engines.sqlite.runs import RunsLent, claim_runs, give_back_runs, renew
+from tidegate.engines.sqlite.schema import open_writer
+from tidegate.engines.sqlite.settling import settle
+from tidegate.engines.sqlite.writer import Writer
+from tidegate.engines.wakeups import Wakeups, Work
+
+POLL_SECONDS = 0.5
+"""How soon a waiter looks again by itself: other processes that share the file cannot wake it."""
+
+
+class SqliteEngine:
+    """Implements `Engine` and `EngineOperations`. Belongs to one event loop; made by `SqliteEngine.open`.
+
+    Several processes may open the same file.
+    """
+
+    def __init__(self, writer: Writer, reader: Reader, poll_seconds: float) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._wakeups = writer.wakeups
+        self._clock = writer.clock
+        self._poll_seconds = poll_seconds
+        self._last_served = ""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        path: Path,
+        *,
+        clock: Clock,
+        lease_seconds: float = 30.0,
+        max_backlog: int = 1_000_000,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> "AsyncGenerator[SqliteEngine]":
+        """Open a file until the block ends; it and its folder are created if they are missing.
+
+        Raises ConfigurationError if it cannot be used: not writable, not an engine's, or from a newer version.
+        """
+        database = await asyncio.to_thread(open_writer, path)
+        wakeups = Wakeups(clock)
+        writer = Writer(database, str(path), clock, wakeups, lease_seconds, max_backlog)
+        try:
+            reader = Reader(path)
+        except SqliteError as error:
+            database.close()
+            raise ConfigurationError(f"the engine's file {path} cannot be read: {error}") from None
+        writer.start()
+        engine = cls(writer, reader, poll_seconds)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+
+    async def close(self) -> None:
+        """Commit what was asked for before; nothing can be asked any more."""
+        self._wakeups.close()
+        await self._writer.close()
+        await self._reader.close()
+
+    def wake(self) -> None:
+        """Let every `wait` look again, as after a step of a fake clock."""
+        self._wakeups.wake()
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a claim lasts."""
+        return self._writer.lease_seconds
+
+    # --- Engine ----------------------------------------------------------------------------------------
+
+    async def enqueue(self, event: IncomingEvent) -> EnqueueOutcome:
+        headers = encode_headers(event.headers)
+        return await self._writer.commit(lambda tx: enqueue(tx, event, headers))
+
+    async def claim_events(self, limit: int) -> list[EventClaim]:
+        if limit <= 0:
+            return []
+        lent = await self._writer.commit(lambda tx: claim_events(tx, limit), self._events_lost)
+        if lent.exhausted:
+            self._wakeups.expect(Work.EVENTS, optional_time(lent.next_due_us))
+        return lent.claims
+
+    async def route(self, claim: EventClaim, routing: Routing) -> bool:
+        return await self._writer.commit(lambda tx: route(tx, claim, routing))
+
+    async def claim_runs(self, limit: int, excluding: Collection[str] = ()) -> list[RunClaim]:
+        if limit <= 0:
+            return []
+        lent = await self._writer.commit(
+            lambda tx: claim_runs(tx, limit, excluding, self._last_served), self._runs_lost
+        )
+        self._last_served = lent.last_served
+        if lent.exhausted:
+            self._wakeups.expect(Work.RUNS, optional_time(lent.next_due_us))
+        return lent.claims
+
+    async def renew(self, claims: Sequence[RunClaim]) -> frozenset[int]:
+        return await self._writer.commit(lambda tx: renew(tx, claims))
+
+    async def stage(
+        self, claim: RunClaim, upserts: Collection[EntityRef], candidates: Collection[EntityRef]
+    ) -> Staged:
+        return await self._writer.commit(lambda tx: stage(tx, claim, upserts, candidates))
+
+    async def settle(self, claim: RunClaim, settlement: Settlement) -> bool:
+        return await self._writer.commit(lambda tx: settle(tx, claim, settlement))
+
+    async def refresh(self, run_id: int) -> None:
+        await self._writer.commit(lambda tx: refresh(tx, run_id))
+
+    async def wait(self, timeout_seconds: float, *, events: bool = True, runs: bool = True) -> None:
+        wants = {Work.EVENTS: events, Work.RUNS: runs}
+        timeout_seconds = min(timeout_seconds, self._poll_seconds)
+        await self._wakeups.wait(frozenset(work for work in Work if wants[work]), timeout_seconds)
+
+    # A caller that was cancelled while its claims were committed does not know them: without these, their
+    # leases would have to run out.
+
+    def _events_lost(self, lent: EventsLent) -> None:
+        if lent.claims:
+            self._writer.order(lambda tx: give_back_events(tx, lent.claims)).add_done_callback(_forget)
+
+    def _runs_lost(self, lent: RunsLent) -> None:
+        if lent.claims:
+            self._writer.order(lambda tx: give_back_runs(tx, lent.claims)).add_done_callback(_forget)
+
+    # --- EngineOperations ------------------------------------------------------------------------------
+
+    async def backlog(self) -> Backlog:
+        now_us = to_us(self._clock.now())
+        return await self._reader.look(lambda database: backlog(database, now_us))
+
+    async def find_events(self, where: EventFilter, page: Page) -> list[EventRecord]:
+        return await self._reader.look(lambda database: find_events(database, where, page))
+
+    async def event(self, event_id: str) -> EventDetail:
+        return await self._reader.look(lambda database: event_detail(database, event_id))
+
+    async def find_runs(self, where: RunFilter, page: Page) -> list[RunRecord]:
+        return await self._reader.look(lambda database: find_runs(database, where, page))
+
+    async def run(self, run_id: int) -> RunDetail:
+        return await self._reader.look(lambda database: run_detail(database, run_id))
+
+    async def writes(self, ref: EntityRef, page: Page) -> list[WriteRecord]:
+        return await self._reader.look(lambda database: writes_of(database, ref, page))
+
+    async def redrive(self, where: RunFilter, limit: int) -> int:
+        return await self._writer.commit(lambda tx: redrive(tx, where, limit))
+
+    async def discard(self, where: RunFilter, limit: int) -> int:
+        return await self._writer.commit(lambda tx: discard(tx, where, limit))
+
+    async def prune(self, finished_before: datetime, limit: int) -> int:
+        return await self._writer.commit(lambda tx: prune(tx, finished_before, limit))
+
+
+def _forget(future: asyncio.Future[None]) -> None:
+    """Nobody waits for this: a failure means that leases run out instead."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,171 @@
+"""Events in the file: enqueueing, lending to the router, and the end of their routing."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from tidegate.core.events import EventHeaders, IncomingEvent, StoredEvent
+from tidegate.core.lifecycle import EventState
+from tidegate.core.ports import Accepted, BacklogFull, Duplicate, EnqueueOutcome
+from tidegate.core.runs import EventClaim, Routing
+from tidegate.engines.instants import from_us, to_us
+from tidegate.engines.sqlite.database import Row, is_corruption
+from tidegate.engines.sqlite.lanes import request_run
+from tidegate.engines.sqlite.transaction import Transaction
+from tidegate.engines.wakeups import Work
+
+_TWIN = (
+    "SELECT id FROM events WHERE delivery_hash = ? AND delivery_id = ? AND path = ?"
+    " AND state NOT IN ('dead', 'discarded') ORDER BY seq DESC LIMIT 1"
+)
+_INSERT = (
+    "INSERT INTO events (seq, id, path, state, due_us, token, expirations, received_us, size_bytes,"
+    " delivery_id, delivery_hash, replay_of, reason) VALUES (?, ?, ?, 'queued', 0, 0, 0, ?, ?, ?, ?, ?, '')"
+)
+_INSERT_BODY = "INSERT INTO event_bodies (seq, trace_id, headers, body) VALUES (?, ?, ?, ?)"
+_FREE = "SELECT seq FROM events WHERE due_us = 0 ORDER BY seq LIMIT ?"
+_OVER = "SELECT seq FROM events WHERE due_us > 0 AND due_us <= ?"
+_NEXT_DUE = "SELECT min(due_us) FROM events WHERE due_us > ?"
+_LEND = (
+    "UPDATE events SET due_us = ?, token = ?, expirations = expirations + (due_us > 0) WHERE seq = ?"
+    " RETURNING expirations"
+)
+_GIVE_BACK = "UPDATE events SET due_us = 0 WHERE seq = ? AND token = ? AND due_us IS NOT NULL"
+_END_ROUTING = (
+    "UPDATE events SET state = ?, due_us = NULL, finished_us = ?, reason = ?"
+    " WHERE seq = ? AND token = ? AND due_us IS NOT NULL"
+)
+
+EVENT_COLUMNS = (
+    "events.seq, events.id, events.path, events.received_us, events.delivery_id, events.replay_of,"
+    " event_bodies.trace_id, event_bodies.headers, event_bodies.body"
+)
+_READ = f"SELECT {EVENT_COLUMNS} FROM events LEFT JOIN event_bodies USING (seq) WHERE seq = ?"  # noqa: S608
+
+
+class UnreadableError(Exception):
+    """The stored data of an event cannot be read. Stays inside this engine."""
+
+
+class EventsLent(NamedTuple):
+    """Claims, and when the next lease ends (None if the limit was reached, or no event is lent)."""
+
+    claims: list[EventClaim]
+    next_due_us: int | None
+    exhausted: bool
+
+
+def delivery_hash(delivery_id: str) -> int:
+    """The key under which a delivery id is found; equal hashes are told apart by the id itself."""
+    digest = blake2b(delivery_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def encode_headers(headers: Mapping[str, str]) -> bytes:
+    """Headers as they are stored."""
+    return msgspec.json.encode(dict(headers))
+
+
+def read_event(row: Row) -> StoredEvent:
+    """An event from EVENT_COLUMNS. Raises UnreadableError."""
+    seq, event_id, path, received_us, delivery_id, replay_of, trace_id, headers, body = row
+    if event_id is None or body is None:
+        raise UnreadableError("its stored event is gone")
+    try:
+        decoded = EventHeaders(msgspec.json.decode(headers, type=dict[str, str]))
+    except msgspec.MsgspecError as error:
+        raise UnreadableError(f"its stored headers cannot be read: {error}") from None
+    return StoredEvent(
+        seq=seq,
+        id=event_id,
+        path=path,
+        headers=decoded,
+        body=body,
+        received_at=from_us(received_us),
+        trace_id=trace_id,
+        delivery_id=delivery_id,
+        replay_of=replay_of,
+    )
+
+
+def enqueue(tx: Transaction, event: IncomingEvent, headers: bytes) -> EnqueueOutcome:
+    """Store an event, unless it is a duplicate or there is no room."""
+    key = None if event.delivery_id is None else delivery_hash(event.delivery_id)
+    if key is not None and event.replay_of is None:
+        twin = tx.row(_TWIN, (key, event.delivery_id, event.path))
+        if twin is not None:
+            return Duplicate(twin[0])
+    counters = tx.counters
+    if counters.unfinished >= tx.max_backlog:
+        return BacklogFull(tx.max_backlog)
+    counters.event_seq += 1
+    counters.queued_events += 1
+    seq = counters.event_seq
+    received_us, size = to_us(event.received_at), len(event.body)
+    tx.run(
+        _INSERT,
+        (seq, event.id, event.path, received_us, size, event.delivery_id, key, event.replay_of),
+    )
+    tx.run(_INSERT_BODY, (seq, event.trace_id, headers, event.body))
+    tx.added.add(Work.EVENTS)
+    return Accepted(seq)
+
+
+def claim_events(tx: Transaction, limit: int) -> EventsLent:
+    """Lend queued events whose lease is free or over, oldest first."""
+    free = [seq for (seq,) in tx.rows(_FREE, (limit,))]
+    over = [seq for (seq,) in tx.rows(_OVER, (tx.now_us,))]
+    chosen = sorted(free + over)[:limit]
+    lent = [_lend(tx, seq) for seq in chosen]
+    claims = [claim for claim in lent if claim is not None]
+    if len(claims) == limit:
+        return EventsLent(claims, None, exhausted=False)
+    row = tx.row(_NEXT_DUE, (tx.now_us,))
+    return EventsLent(claims, row[0] if row else None, exhausted=len(chosen) < limit)
+
+
+def _lend(tx: Transaction, seq: int) -> EventClaim | None:
+    try:
+        row = tx.row(_READ, (seq,))
+        event = read_event(row or (None,) * 9)
+    except Exception as error:
+        if not (isinstance(error, UnreadableError) or is_corruption(error)):
+            raise
+        _finish_unreadable(tx, seq, error)
+        return None
+    token = tx.counters.next_token()
+    lent = tx.row(_LEND, (tx.lease_end_us, token, seq))
+    return EventClaim(event, token, lent[0] if lent else 0)
+
+
+def _finish_unreadable(tx: Transaction, seq: int, error: Exception) -> None:
+    reason = f"it cannot be read: {error}"
+    tx.run(
+        "UPDATE events SET state = 'dead', due_us = NULL, finished_us = ?, reason = ? WHERE seq = ?",
+        (tx.now_us, reason, seq),
+    )
+    tx.counters.queued_events -= 1
+
+
+def give_back_events(tx: Transaction, claims: list[EventClaim]) -> None:
+    """End claims that never reached a router."""
+    for claim in claims:
+        if tx.run(_GIVE_BACK, (claim.event.seq, claim.token)):
+            tx.added.add(Work.EVENTS)
+
+
+def route(tx: Transaction, claim: EventClaim, routing: Routing) -> bool:
+    """Settle the routing of an event; False if the claim is stale."""
+    seq = claim.event.seq
+    state, finished_us, reason = EventState.ROUTED, None, ""
+    if not routing.runs:
+        state = EventState.DEAD if routing.dead else EventState.IGNORED
+        finished_us, reason = tx.now_us, routing.reason
+    if not tx.run(_END_ROUTING, (state.value, finished_us, reason, seq, claim.token)):
+        return False
+    tx.counters.queued_events -= 1
+    for request in routing.runs:
+        request_run(tx, seq, claim.event.path, request)
+    return True

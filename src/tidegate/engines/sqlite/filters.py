@@ -1,0 +1,107 @@
+"""Filters become conditions. Those on rare states repeat the words of a partial index, so that it is used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tidegate.core.inspection import EventFilter, RunFilter
+from tidegate.core.lifecycle import EventState, RunState
+from tidegate.engines.instants import optional_us
+from tidegate.engines.sqlite.database import Value
+from tidegate.engines.sqlite.events import delivery_hash
+
+UNUSUAL_EVENTS = "events.state IN ('routed', 'rejected', 'dead', 'discarded')"
+UNUSUAL_RUNS = "runs.state IN ('rejected', 'dead', 'discarded')"
+
+_EVENT_STATES = {
+    EventState.QUEUED: "events.due_us IS NOT NULL",
+    **dict.fromkeys(
+        (EventState.ROUTED, EventState.REJECTED, EventState.DEAD, EventState.DISCARDED), UNUSUAL_EVENTS
+    ),
+}
+_RUN_STATES = {
+    RunState.READY: "runs.due_us IS NOT NULL",
+    RunState.CLAIMED: "runs.state = 'claimed'",
+    **dict.fromkeys((RunState.REJECTED, RunState.DEAD, RunState.DISCARDED), UNUSUAL_RUNS),
+}
+
+
+@dataclass(slots=True)
+class Conditions:
+    """Conditions that must all hold, with the values that they bind."""
+
+    texts: list[str] = field(default_factory=list[str])
+    values: list[Value] = field(default_factory=list[Value])
+
+    def add(self, text: str, *values: Value) -> None:
+        self.texts.append(text)
+        self.values.extend(values)
+
+    def equal(self, column: str, value: Value) -> None:
+        """The column has this value; None asks for nothing."""
+        if value is not None:
+            self.add(f"{column} = ?", value)
+
+    def one_of(self, column: str, values: Sequence[Value]) -> None:
+        """The column has one of these values; none at all asks for nothing."""
+        if values:
+            self.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
+
+    def within(self, column: str, since_us: int | None, until_us: int | None) -> None:
+        """Since <= column < until."""
+        if since_us is not None:
+            self.add(f"{column} >= ?", since_us)
+        if until_us is not None:
+            self.add(f"{column} < ?", until_us)
+
+    @property
+    def where(self) -> str:
+        """The text behind WHERE."""
+        return " AND ".join(self.texts) or "1"
+
+
+def event_conditions(where: EventFilter) -> Conditions:
+    """Conditions on `events`, with `event_bodies` joined if `where.text` is set."""
+    found = Conditions()
+    found.one_of("events.id", where.ids)
+    found.equal("events.path", where.path)
+    if where.state is not None:
+        found.equal("events.state", where.state.value)
+        found.add(_EVENT_STATES.get(where.state, "1"))
+    if where.delivery_id is not None:
+        found.equal("events.delivery_hash", delivery_hash(where.delivery_id))
+        found.equal("events.delivery_id", where.delivery_id)
+    found.within("events.received_us", optional_us(where.since), optional_us(where.until))
+    if where.text is not None:
+        found.add(
+            "(instr(event_bodies.body, ?) > 0 OR instr(events.delivery_id, ?) > 0)",
+            where.text.encode(),
+            where.text,
+        )
+    _add_run_conditions(found, where)
+    return found
+
+
+def _add_run_conditions(found: Conditions, where: EventFilter) -> None:
+    run = Conditions()
+    run.equal("runs.processor", where.processor)
+    run.equal("runs.kind", where.kind)
+    run.equal("runs.resource_key", where.resource_key)
+    if run.texts:
+        linked = "SELECT 1 FROM event_runs JOIN runs ON runs.id = event_runs.run_id"
+        found.add(f"EXISTS ({linked} WHERE event_runs.event_seq = events.seq AND {run.where})", *run.values)
+
+
+def run_conditions(where: RunFilter) -> Conditions:
+    """Conditions on `runs`."""
+    found = Conditions()
+    found.one_of("runs.id", where.ids)
+    if where.state is not None:
+        found.equal("runs.state", where.state.value)
+        found.add(_RUN_STATES.get(where.state, "1"))
+    found.equal("runs.path", where.path)
+    found.equal("runs.processor", where.processor)
+    found.equal("runs.kind", where.kind)
+    if where.error is not None:
+        found.add("instr(runs.detail, ?) > 0", where.error)
+    found.within("runs.changed_us", optional_us(where.since), optional_us(where.until))
+    return found

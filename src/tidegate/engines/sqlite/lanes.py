@@ -1,0 +1,103 @@
+"""Lanes: at most one run of a lane is READY or CLAIMED, at most one is HELD behind a claimed one."""
+
+from typing import NamedTuple
+
+from tidegate.core.lifecycle import RunState
+from tidegate.core.runs import RunRequest
+from tidegate.engines.instants import span_us
+from tidegate.engines.sqlite.transaction import Transaction
+from tidegate.engines.wakeups import Work
+
+_ACTIVE = "SELECT id, state FROM runs WHERE lane = ? AND due_us IS NOT NULL"
+_HELD = "SELECT id FROM runs WHERE lane = ? AND state = 'held'"
+_INSERT = (
+    "INSERT INTO runs (id, state, due_us, token, failures, expirations, newest_seq, event_count, created_us,"
+    " changed_us, processor, config, kind, resource_key, lane, path, detail)"
+    " VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 1, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+)
+_LINK = "INSERT OR IGNORE INTO event_runs (event_seq, run_id) VALUES (?, ?)"
+_JOIN = (
+    "UPDATE runs SET event_count = event_count + 1, path = iif(?2 > newest_seq, ?3, path),"
+    " newest_seq = max(newest_seq, ?2) WHERE id = ?1"
+)
+_UNBLOCK = "UPDATE runs SET state = 'ready', due_us = ?1, changed_us = ?1 WHERE lane = ?2 AND state = 'held'"
+_HAND_ON = (
+    "INSERT OR IGNORE INTO event_runs (event_seq, run_id)"
+    " SELECT event_seq, ?1 FROM event_runs WHERE run_id = ?2"
+)
+_SUPERSEDE = (
+    "UPDATE runs SET state = 'superseded', due_us = NULL, changed_us = ?1, finished_us = ?1,"
+    " superseded_by = ?2, event_count = 0 WHERE id = ?3"
+)
+_ADOPT = (
+    "UPDATE runs SET event_count = event_count + ?2,"
+    " path = iif(other.newest_seq > runs.newest_seq, other.path, runs.path),"
+    " newest_seq = max(runs.newest_seq, other.newest_seq)"
+    " FROM (SELECT newest_seq, path FROM runs WHERE id = ?3) AS other WHERE runs.id = ?1"
+)
+
+
+class LaneRuns(NamedTuple):
+    """The ids of a lane's live runs. `pending` is READY or HELD: new events join it."""
+
+    claimed: int | None = None
+    pending: int | None = None
+    pending_state: RunState = RunState.READY
+
+
+def live_runs(tx: Transaction, lane: str) -> LaneRuns:
+    """What is live on a lane."""
+    active = tx.row(_ACTIVE, (lane,))
+    if active is None:
+        return LaneRuns()
+    if active[1] == RunState.READY:
+        return LaneRuns(pending=active[0])
+    held = tx.row(_HELD, (lane,))
+    return LaneRuns(active[0], held[0] if held else None, RunState.HELD)
+
+
+def request_run(tx: Transaction, event_seq: int, path: str, request: RunRequest) -> None:
+    """Join the pending run of the lane, or create one."""
+    lane = LaneRuns() if request.lane is None else live_runs(tx, request.lane)
+    if lane.pending is not None:
+        if tx.run(_LINK, (event_seq, lane.pending)):
+            tx.run(_JOIN, (lane.pending, event_seq, path))
+        return
+    create_run(tx, event_seq, path, request, held=lane.claimed is not None)
+
+
+def create_run(tx: Transaction, event_seq: int, path: str, request: RunRequest, *, held: bool) -> None:
+    """A run for one event."""
+    state = RunState.HELD if held else RunState.READY
+    due_us = None if held else tx.now_us + span_us(request.delay_seconds)
+    tx.counters.run_id += 1
+    tx.counters.count(state, +1)
+    run_id = tx.counters.run_id
+    key = (request.processor, request.config, request.kind, request.resource_key, request.lane)
+    tx.run(_INSERT, (run_id, state.value, due_us, event_seq, tx.now_us, *key, path, request.error or ""))
+    tx.run(_LINK, (event_seq, run_id))
+    if not held:
+        tx.added.add(Work.RUNS)
+
+
+def unblock(tx: Transaction, lane: str) -> None:
+    """The claimed run of the lane ended: the one behind it is due now."""
+    if tx.run(_UNBLOCK, (tx.now_us, lane)):
+        tx.counters.moved(RunState.HELD, RunState.READY)
+        tx.added.add(Work.RUNS)
+
+
+def merge_held(tx: Transaction, lane: str, into: int) -> None:
+    """The claimed run of the lane will be tried again: the one behind it becomes part of it."""
+    held = tx.row(_HELD, (lane,))
+    if held is not None:
+        merge(tx, held[0], RunState.HELD, into)
+
+
+def merge(tx: Transaction, run_id: int, state: RunState, into: int) -> None:
+    """Hand a run's events on to another run of its lane."""
+    handed = tx.run(_HAND_ON, (into, run_id))
+    tx.run(_ADOPT, (into, handed, run_id))
+    tx.run("DELETE FROM event_runs WHERE run_id = ?", (run_id,))
+    tx.run(_SUPERSEDE, (tx.now_us, into, run_id))
+    tx.counters.moved(state, RunState.SUPERSEDED)

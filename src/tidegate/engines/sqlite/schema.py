@@ -1,0 +1,88 @@
+"""The engine's file: how it is created, recognised, upgraded and opened.
+
+The schema is the sum of the files in migrations/, in the order of their numbers; `user_version` is the last
+one that the file has seen.
+"""
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from tidegate.core.errors import ConfigurationError
+from tidegate.engines.sqlite.database import Database, SqliteError, is_outage
+
+APPLICATION_ID = 0x54474531  # "TGE1"
+
+_PAGE_BYTES = 8_192
+_CACHE_KIB = 32_768
+_CHECKPOINT_BYTES = 8 * 1024 * 1024  # short pauses, few of them
+_WAL_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+def migrations() -> list[str]:
+    """The statements of each migration, the first one first."""
+    folder = files("tidegate.engines.sqlite") / "migrations"
+    scripts = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(folder / name).read_text(encoding="utf-8") for name in scripts]
+
+
+def open_writer(path: Path) -> Database:
+    """Open the file for writing; it and its folder are created if they are missing.
+
+    Raises ConfigurationError if it cannot be opened or written, is not an engine's file, or was written by a
+    newer version.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # payloads are nobody else's business
+        database = Database(path)
+        try:
+            _prepare(database, path)
+        except BaseException:
+            database.close()
+            raise
+    except (SqliteError, OSError) as error:
+        if not (isinstance(error, OSError) or is_outage(error)):
+            raise  # a bug of ours: no advice would help
+        raise ConfigurationError(
+            f"the engine's file {path} cannot be opened: {error}. Check that it is a file of Tidegate's engine,"
+            " that this user may write it and its folder, and that there is room on the disk"
+        ) from None
+    return database
+
+
+def open_reader(path: Path) -> Database:
+    """Open the file for looking only. Raises SqliteError."""
+    return Database(path, readonly=True)
+
+
+def _prepare(database: Database, path: Path) -> None:
+    scripts = migrations()
+    _check_version(database, path, len(scripts))
+    database.pragma("page_size", _PAGE_BYTES)
+    database.pragma("journal_mode", "wal")
+    database.pragma("synchronous", "full")
+    database.pragma("cache_size", -_CACHE_KIB)
+    database.pragma("wal_autocheckpoint", _CHECKPOINT_BYTES // database.pragma("page_size"))
+    database.pragma("journal_size_limit", _WAL_LIMIT_BYTES)
+    database.run("BEGIN IMMEDIATE")  # two processes may create or upgrade the file at once
+    _check_version(database, path, len(scripts))
+    for number, script in enumerate(scripts, start=1):
+        if number > database.pragma("user_version"):
+            database.run(script)
+            database.pragma("user_version", number)
+    database.pragma("application_id", APPLICATION_ID)
+    database.run("COMMIT")
+
+
+def _check_version(database: Database, path: Path, known: int) -> None:
+    if not database.row("SELECT 1 FROM sqlite_schema LIMIT 1"):
+        return
+    if database.pragma("application_id") != APPLICATION_ID:
+        raise ConfigurationError(f"{path} is an SQLite file, but not one of Tidegate's engine: name another")
+    version: int = database.pragma("user_version")
+    if version > known:
+        raise ConfigurationError(
+            f"{path} was written by a newer Tidegate (schema {version}, this one knows {known}):"
+            " upgrade Tidegate, or name another file"
+        )

@@ -1,0 +1,165 @@
+"""How a claim ends in the file: its attempt, its writes, its lineage, its lane, its refreshes, its events."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from tidegate.core.entities import EntityRef
+from tidegate.core.lifecycle import RunState, RunTransition, next_run_state
+from tidegate.core.runs import Completed, EntityWrite, Rerouted, RunClaim, Settlement, Trail
+from tidegate.engines.instants import span_us
+from tidegate.engines.overlaps import OtherRun, Stamp, digest_of, other_is_owed, overlaps, refresh_reason
+from tidegate.engines.settlements import Ending, changed, document_of, ending_of, outcome_name
+from tidegate.engines.sqlite.lanes import merge_held, request_run, unblock
+from tidegate.engines.sqlite.lineage import entity_id, shrink
+from tidegate.engines.sqlite.outcomes import conclude
+from tidegate.engines.sqlite.refreshes import owe
+from tidegate.engines.sqlite.transaction import Transaction
+from tidegate.engines.wakeups import Work
+
+_END = (
+    "UPDATE runs SET state = ?3, due_us = ?4, failures = failures + ?5, changed_us = ?6, finished_us = ?7,"
+    " detail = ?8 WHERE id = ?1 AND token = ?2 AND state = 'claimed' RETURNING claimed_us"
+)
+_ATTEMPT = (
+    "INSERT INTO attempts (token, run_id, started_us, finished_us, outcome, detail, first_write, write_count,"
+    " trail, fetched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_ENTITY = "SELECT id, stamp, digest, run_id FROM entities WHERE blueprint = ? AND identifier = ?"
+_STAMP = "UPDATE entities SET stamp = ?, digest = ?, run_id = ? WHERE id = ?"
+_WRITE = (
+    "INSERT INTO writes (seq, entity_id, run_id, event_seq, at_us, action, reason, document)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_OTHER = (
+    "SELECT runs.processor, runs.config, runs.newest_seq FROM runs"
+    " JOIN events ON events.seq = runs.newest_seq WHERE runs.id = ?"
+)
+
+
+class Owed(NamedTuple):
+    """Why a refresh is owed, and the entity whose refresh lane it may use."""
+
+    ref: EntityRef
+    reason: str
+
+
+def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
+    """End the claim; False if it is stale."""
+    ending = ending_of(settlement)
+    row = _end(tx, claim, ending)
+    if row is None:
+        return False
+    first_write = tx.counters.write_seq + 1
+    owed = _journal(tx, claim, ending.writes)
+    record_attempt(
+        tx,
+        claim.run_id,
+        claim.token,
+        row[0],
+        outcome_name(settlement),
+        detail=ending.detail,
+        writes=(first_write, len(ending.writes)),
+        trail=settlement.trail,
+    )
+    if isinstance(settlement, Completed):
+        shrink(tx, claim, settlement)
+    _release_lane(tx, claim, ending)
+    if isinstance(settlement, Rerouted):
+        for request in settlement.runs:
+            request_run(tx, claim.event.seq, claim.event.path, request)
+    for run_id, (ref, reason) in owed.items():
+        owe(tx, run_id, ref, reason)
+    conclude(tx, claim.run_id)
+    return True
+
+
+def _end(tx: Transaction, claim: RunClaim, ending: Ending) -> tuple[int] | None:
+    """Change the run's row; None if the claim is stale."""
+    state = next_run_state(RunState.CLAIMED, ending.transition)
+    due_us, finished_us = None, tx.now_us
+    if ending.delay_seconds is not None:
+        due_us, finished_us = tx.now_us + span_us(ending.delay_seconds), None
+    failed = ending.transition is RunTransition.RETRY
+    values = (claim.run_id, claim.token, state.value, due_us, failed, tx.now_us, finished_us, ending.detail)
+    row = tx.row(_END, values)
+    if row is not None:
+        tx.counters.moved(RunState.CLAIMED, state)
+    return row
+
+
+def _release_lane(tx: Transaction, claim: RunClaim, ending: Ending) -> None:
+    """Move on what waits behind the run."""
+    if ending.delay_seconds is not None:
+        tx.added.add(Work.RUNS)
+        if claim.lane is not None:
+            merge_held(tx, claim.lane, into=claim.run_id)
+    elif claim.lane is not None:
+        unblock(tx, claim.lane)
+
+
+def record_attempt(
+    tx: Transaction,
+    run_id: int,
+    token: int,
+    started_us: int,
+    outcome: str,
+    *,
+    detail: str = "",
+    writes: tuple[int, int] = (0, 0),
+    trail: Trail | None = None,
+) -> None:
+    """Keep what an attempt did; without a trail it has not ended, but lost its lease."""
+    finished_us = None if trail is None else tx.now_us
+    document = None
+    if trail is not None and (trail.steps or trail.warnings):
+        steps = [(step.name, step.duration_seconds, step.note) for step in trail.steps]
+        document = msgspec.json.encode((steps, trail.warnings))
+    fetched = trail.fetched if trail is not None and trail.fetched else None
+    values = (token, run_id, started_us, finished_us, outcome, detail, *writes, document, fetched)
+    tx.run(_ATTEMPT, values)
+
+
+def _journal(tx: Transaction, claim: RunClaim, writes: tuple[EntityWrite, ...]) -> dict[int, Owed]:
+    """Keep the writes. Answers the runs that owe a refresh because of them."""
+    order = tx.counters.next_token() if any(changed(write) for write in writes) else 0
+    owed: dict[int, Owed] = {}
+    for write in writes:
+        document = document_of(write.entity)
+        row = tx.row(_ENTITY, write.ref)
+        entity = row[0] if row else entity_id(tx, write.ref)
+        _keep_write(tx, claim, write, entity, document)
+        if not changed(write):
+            continue
+        digest = digest_of(write, document)
+        if row and row[1]:
+            stamp = Stamp(*row[1:])
+            if overlaps(stamp, digest, claim):
+                run_id = _owed_run(tx, claim, stamp, digest)
+                owed.setdefault(run_id, Owed(write.ref, refresh_reason(stamp, claim, write.ref)))
+        tx.run(_STAMP, (order, digest, claim.run_id, entity))
+    return owed
+
+
+def _keep_write(
+    tx: Transaction, claim: RunClaim, write: EntityWrite, entity: int, document: bytes | None
+) -> None:
+    tx.counters.write_seq += 1
+    values = (
+        tx.counters.write_seq,
+        entity,
+        claim.run_id,
+        claim.event.seq,
+        tx.now_us,
+        write.action.value,
+        write.reason,
+        document,
+    )
+    tx.run(_WRITE, values)
+
+
+def _owed_run(tx: Transaction, claim: RunClaim, stamp: Stamp, digest: bytes) -> int:
+    row = tx.row(_OTHER, (stamp.run_id,))
+    if row is not None and other_is_owed(stamp, digest, claim, OtherRun(*row)):
+        return stamp.run_id
+    return claim.run_id
