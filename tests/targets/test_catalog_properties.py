@@ -84,6 +84,8 @@ def test_a_wrong_schema_is_named(schema: Any, part: str) -> None:
         ({"identifier": "with space"}, "`identifier` must have"),
         ({"identifier": "b", "schema": []}, "blueprint b: `schema` must be an object"),
         ({"identifier": "b", "schema": {"properties": {}, "required": ["x"]}}, 'required: "x" not among'),
+        ({"identifier": "b", "schema": {"properties": {"a b": STRING}}}, 'properties: "a b" must have'),
+        ({"identifier": "b", "relations": {"": {"target": "b"}}}, 'relations: "" must have'),
         ({"identifier": "b", "relations": {"r": {}}}, "relation r: `target` must name"),
         ({"identifier": "b", "relations": {"r": {"target": "b", "many": 1}}}, "relation r: `many`"),
         ({"identifier": "b", "relations": {"r": "b"}}, "relation r: must be an object"),

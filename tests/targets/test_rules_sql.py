@@ -19,7 +19,7 @@ from tidegate.targets.catalog.store import Store
 from tidegate.testing.port_stub_rules import Edge, matches
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
-PROPERTIES = ("p", "q", "with space")
+PROPERTIES = ("p", "q", "with space", "it's")
 TEXTS = st.sampled_from(["", "a", "A", "ab", "ba", "é", "%", "_", "1", "true", "[]", "null", "2024-05-01"])
 MOMENTS = st.builds(
     lambda minutes, offset: (NOW + timedelta(minutes=minutes)).isoformat() if offset else _zulu(minutes),
@@ -29,7 +29,7 @@ MOMENTS = st.builds(
 NUMBERS = st.sampled_from([0, 1, -1, 1.0, 1.5, 2, 10**15, True, False])
 SCALARS = st.one_of(TEXTS, MOMENTS, NUMBERS)
 VALUES = st.one_of(st.none(), SCALARS, st.lists(st.one_of(st.none(), SCALARS), max_size=3), st.just({"a": 1}))
-NAMES = st.sampled_from([*PROPERTIES, "missing", 'quo"te', *sorted(META_PROPERTIES)])
+NAMES = st.sampled_from([*PROPERTIES, "missing", 'quo"te', "nu\0l", *sorted(META_PROPERTIES)])
 IDENTIFIERS = ("a", "b", "c", "d")
 BLUEPRINTS = ("service", "team")
 

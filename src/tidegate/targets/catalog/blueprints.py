@@ -1,6 +1,7 @@
 """Blueprints: parsed and compiled once, so that checking an entity costs a few microseconds."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tidegate.core.errors import ConfigurationError
@@ -10,6 +11,8 @@ from tidegate.targets.shapes import is_blueprint_identifier, is_object, json_typ
 
 CALCULATED_SECTIONS = ("calculationProperties", "mirrorProperties", "aggregationProperties")
 """Sections of a blueprint whose properties are computed: what an entity sends for them is ignored."""
+
+_NAME = re.compile(r"[A-Za-z0-9@_=-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,9 @@ def parse_blueprint(document: Json) -> Blueprint:
     where = f"blueprint {identifier}"
     schema = _section(document, "schema", where)
     properties = _section(schema, "properties", f"{where}: schema")
+    relations = _section(document, "relations", where)
+    _check_names(properties, f"{where}: schema: properties")
+    _check_names(relations, f"{where}: relations")
     required: Json = schema.get("required") or []
     unknown = [shown(name) for name in required if name not in properties]
     if unknown:
@@ -78,11 +84,15 @@ def parse_blueprint(document: Json) -> Blueprint:
         calculated=frozenset(
             name for part in CALCULATED_SECTIONS for name in _section(document, part, where)
         ),
-        relations={
-            name: _relation(value, f"{where}: relation {name}")
-            for name, value in _section(document, "relations", where).items()
-        },
+        relations={name: _relation(value, f"{where}: relation {name}") for name, value in relations.items()},
     )
+
+
+def _check_names(names: Iterable[str], where: str) -> None:
+    """Names of properties and relations, as Port's API reference has them ("Create a blueprint")."""
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            raise ConfigurationError(f"{where}: {shown(name)} must have 1 to 100 letters, digits and @ _ = -")
 
 
 def _section(document: Mapping[str, Json], name: str, where: str) -> Mapping[str, Json]:

@@ -38,6 +38,30 @@ _TEXT_COLUMNS: Mapping[str, str] = {
 _TIME_COLUMNS: Mapping[str, str] = {"$createdAt": "e.created_ms", "$updatedAt": "e.updated_ms"}
 
 
+def property_value(column: str, name: str) -> str:
+    """SQL for a property's value: the same text in conditions and in indexes, or SQLite would not use these."""
+    return f"json_extract({column}, {_path(name)})"
+
+
+def equated_properties(rule: Rule) -> set[str]:
+    """The properties that a rule compares for equality, which an index would help."""
+    if isinstance(rule, Group):
+        return {name for inner in rule.rules for name in equated_properties(inner)}
+    if isinstance(rule, Comparison) and rule.operator in (Operator.EQUAL, Operator.IN):
+        return set() if rule.property.startswith("$") or _is_impossible(rule.property) else {rule.property}
+    return set()
+
+
+def _is_impossible(name: str) -> bool:
+    """True for a name that no stored property has, and that a JSON path in SQL cannot spell."""
+    return '"' in name or "\\" in name or "\0" in name
+
+
+def _path(name: str) -> str:
+    quoted = name.replace("'", "''")
+    return f"""'$."{quoted}"'"""
+
+
 @dataclass(frozen=True, slots=True)
 class _Operand:
     """The left side of a comparison: SQL for its JSON type, its value, its items if it is an array, and its
@@ -94,10 +118,9 @@ class Condition:
             return _Operand("'text'", text, "", f"{column} * 1000")
         if name == "$team":
             return _Operand("'array'", "e.team", "json_each(e.team)", "NULL")
-        if '"' in name or "\\" in name:
+        if _is_impossible(name):
             return _Operand("NULL", "NULL", "", "NULL")  # no property can be named so
-        path = self.bind(f'$."{name}"')
-        value = f"json_extract(e.properties, {path})"
+        path, value = _path(name), property_value("e.properties", name)
         return _Operand(
             f"json_type(e.properties, {path})",
             value,

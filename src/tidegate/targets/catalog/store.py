@@ -1,6 +1,7 @@
 """The statements of a write transaction: entities, fences, edges and blueprints by key, nothing decided here."""
 
 from collections.abc import Collection, Iterable, Mapping
+from hashlib import blake2b
 
 import msgspec
 
@@ -8,7 +9,7 @@ from tidegate.core.entities import EntityRef
 from tidegate.targets.catalog.blueprints import Blueprint, parse_blueprint
 from tidegate.targets.catalog.rows import COLUMNS, StoredEntity, to_json
 from tidegate.targets.catalog.rules import Rule
-from tidegate.targets.catalog.rules_sql import Condition
+from tidegate.targets.catalog.rules_sql import Condition, equated_properties, property_value
 from tidegate.targets.catalog.sqlite import Database
 
 _READ = f"SELECT {COLUMNS} FROM entities WHERE blueprint = ? AND identifier = ?"  # noqa: S608 - own text
@@ -29,6 +30,9 @@ _PUT_BLUEPRINT = (
     " ON CONFLICT DO UPDATE SET document = excluded.document, updated_ms = excluded.updated_ms"
 )
 
+MAX_LOOKUP_INDEXES = 16
+"""Each index on a property costs every write a little."""
+
 
 class Store:
     """What a write transaction reads and writes. Used by the writer's thread only."""
@@ -37,6 +41,7 @@ class Store:
         self._database = database
         self._blueprints: dict[str, Blueprint] = {}
         self._targets: frozenset[str] = frozenset()
+        self._indexes: set[str] = set()
         self._data_version = -1
 
     # --- blueprints ------------------------------------------------------------------------------------
@@ -47,6 +52,10 @@ class Store:
         if version != self._data_version:
             documents = [document for (document,) in self._database.rows("SELECT document FROM blueprints")]
             self._keep(parse_blueprint(msgspec.json.decode(document)) for document in documents)
+            indexes = self._database.rows(
+                "SELECT name FROM sqlite_schema WHERE name LIKE 'lookup\\_%' ESCAPE '\\'"
+            )
+            self._indexes = {index for (index,) in indexes}
             self._data_version = version
 
     def blueprint(self, identifier: str) -> Blueprint | None:
@@ -103,11 +112,25 @@ class Store:
         self._database.run("DELETE FROM edges WHERE blueprint = ? AND identifier = ?", ref)
 
     def find(self, blueprint: str, rule: Rule, limit: int) -> list[str]:
-        """The identifiers of entities of a blueprint for which the rule holds, at most `limit`."""
+        """The identifiers of entities of a blueprint for which the rule holds, at most `limit`.
+
+        Properties that are looked up by equality get an index, so that the cost does not grow with the catalog.
+        """
+        for name in equated_properties(rule):
+            self._index(name)
         condition = Condition(self.blueprints)
         where = f"e.blueprint = {condition.bind(blueprint)} AND ({condition.of(rule)})"
         query = f"SELECT e.identifier FROM entities AS e WHERE {where} LIMIT {limit:d}"  # noqa: S608 - values are bound
         return [identifier for (identifier,) in self._database.rows(query, condition.values)]
+
+    def _index(self, name: str) -> None:
+        index = "lookup_" + blake2b(name.encode(), digest_size=8).hexdigest()
+        if index in self._indexes or len(self._indexes) >= MAX_LOOKUP_INDEXES:
+            return
+        value = property_value("properties", name)
+        self._database.run(f"CREATE INDEX IF NOT EXISTS {index} ON entities (blueprint, {value})")
+        self._indexes.add(index)
+        self._data_version = -1  # as with blueprints
 
     # --- fences ----------------------------------------------------------------------------------------
 
