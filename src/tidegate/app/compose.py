@@ -160,6 +160,13 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
                 token=settings.admin.token.get_secret_value(),
             )
         )
+
+        async def check_mapping() -> list[str]:
+            return [
+                f"{config.id}: {slot.field}: {problem} (in {slot.text})"
+                for config, slot, problem in await mapper.problems()
+            ]
+
         ingress = build_ingress(integration, settings, engine, clock, telemetry, readiness)
         yield Service(
             integration=integration,
@@ -176,6 +183,7 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
             pruner=Pruner(engine, clock, timedelta(hours=settings.engine.retention_hours)),
             telemetry=telemetry,
             readiness=readiness,
+            check_mapping=check_mapping,
             drain_seconds=settings.drain_seconds,
         )
 

@@ -5,7 +5,8 @@ processing follow in the background, and are tried again until they work.
 """
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.authoring import Integration
@@ -18,6 +19,8 @@ from tidegate.supervise import keep_going
 from tidegate.worker.dispatcher import Dispatcher
 from tidegate.worker.leases import LeaseKeeper
 from tidegate.worker.maintenance import Pruner
+
+logger = logging.getLogger("tidegate")
 
 
 @dataclass(slots=True)
@@ -54,6 +57,7 @@ class Service:
     pruner: Pruner
     telemetry: Telemetry
     readiness: Readiness
+    check_mapping: Callable[[], Awaitable[Sequence[str]]]
     drain_seconds: float
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     error: ConfigurationError | None = None
@@ -95,8 +99,10 @@ class Service:
                 group.create_task(keep_going(name, duty, self.telemetry), name=f"tidegate-{name}")
 
     async def _prepare(self) -> None:
-        """Make the target ready and run the start hooks. A wrong configuration is not tried again."""
+        """Start JQ, make the target ready, run the start hooks. A wrong configuration is not tried again."""
         try:
+            for problem in await self.check_mapping():
+                logger.warning("the mapping: %s", problem)
             await self.target.prepare(self.blueprints, self.default_mapping)
             for hook in self.integration.start_hooks:
                 await hook()

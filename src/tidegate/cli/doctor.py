@@ -127,7 +127,9 @@ async def _expressions(mapping: MappingFile, settings: Settings) -> Finding:
     except TidegateError as error:
         return Finding("mapping expressions", False, str(error))
     lines = [str(problem) for problem in problems]
-    return Finding("mapping expressions", not lines, "\n".join(lines) or f"{len(mapping.configs)} resource configs")
+    return Finding(
+        "mapping expressions", not lines, "\n".join(lines) or f"{len(mapping.configs)} resource configs"
+    )
 
 
 async def _engine(settings: Settings) -> Finding:

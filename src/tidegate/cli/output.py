@@ -13,7 +13,10 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNAVAILABLE = 3
 
-out = Console(soft_wrap=True, highlight=False)
+PIPED_WIDTH = 240
+"""Columns of a table that does not go to a terminal: nobody there minds long lines."""
+
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 

@@ -58,7 +58,7 @@ async def serve(integration: Integration, settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with composed(integration, settings) as service:
         addresses = await service.start()
-        _announce(integration, addresses)
+        _announce(integration, settings, addresses)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(service.failed.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -70,10 +70,14 @@ async def serve(integration: Integration, settings: Settings) -> None:
             raise service.error
 
 
-def _announce(integration: Integration, addresses: Addresses) -> None:
+def _announce(integration: Integration, settings: Settings, addresses: Addresses) -> None:
     err.print(f"[bold]Tidegate[/] serves [bold]{integration.identifier}[/]")
     for path in dict.fromkeys(registration.path for registration in integration.registrations):
         err.print(f"  webhooks    POST {addresses.ingress}/integration{path}")
+    if settings.target == "catalog":
+        err.print(f"  catalog     {addresses.admin}/v1/blueprints")
+    else:
+        err.print(f"  target      {settings.port.base_url}")
     err.print(f"  operations  {addresses.admin}/api/status   metrics  {addresses.admin}/metrics")
 
 
