@@ -89,6 +89,15 @@ def test_retry_after_is_handed_on(retry_after: str, least: float | None, most: f
     with_port(scenario)
 
 
+def test_the_reset_of_a_rate_limit_is_handed_on() -> None:
+    async def scenario(stub: PortStub, target: PortTarget) -> None:
+        stub.slow_down(0.001)
+        stub.fail_next(429, path="bulk", headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "42"})
+        assert (await unavailable(target, "a")).retry_after_seconds == 42
+
+    with_port(scenario)
+
+
 def test_the_longest_wait_counts() -> None:
     async def scenario(stub: PortStub, target: PortTarget) -> None:
         stub.fail_next(503, path="service/entities/bulk")

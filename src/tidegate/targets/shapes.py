@@ -41,6 +41,13 @@ def is_array(value: Json) -> TypeGuard[list[Json]]:
     return isinstance(value, list)
 
 
+def as_list(value: Json) -> list[Json]:
+    """An array as it is, null as nothing, anything else as one item."""
+    if value is None:
+        return []
+    return value if is_array(value) else [value]
+
+
 def is_blueprint_identifier(identifier: Json) -> TypeGuard[str]:
     """True if this can name a blueprint: 1 to 100 letters, digits and some punctuation."""
     return (

@@ -6,7 +6,6 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -95,11 +94,19 @@ class PortStub:
     # --- what can go wrong -----------------------------------------------------------------------------
 
     def fail_next(
-        self, status: int, count: int = 1, *, retry_after: str | float | None = None, path: str = ""
+        self,
+        status: int,
+        count: int = 1,
+        *,
+        retry_after: str | float | None = None,
+        headers: Mapping[str, str] | None = None,
+        path: str = "",
     ) -> None:
         """Answer the next `count` requests whose path matches the pattern with `status`."""
-        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        self._faults.faults.append(Fault(FaultKind.ANSWER, count, status, headers, path))
+        sent = dict(headers or {})
+        if retry_after is not None:
+            sent["Retry-After"] = str(retry_after)
+        self._faults.faults.append(Fault(FaultKind.ANSWER, count, status, sent, path))
 
     def hang_next(self, count: int = 1, *, path: str = "") -> None:
         """Never answer the next `count` requests."""
@@ -178,9 +185,7 @@ class PortStub:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @web.middleware

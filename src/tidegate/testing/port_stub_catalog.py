@@ -10,9 +10,9 @@ from tidegate.core.events import Json
 from tidegate.targets.catalog.blueprints import Blueprint, Relation, parse_blueprint
 from tidegate.targets.catalog.rule_parsing import QueryError, parse_lookup, parse_query
 from tidegate.targets.catalog.rules import Rule
-from tidegate.targets.shapes import is_array, is_search, shown
+from tidegate.targets.shapes import as_list, is_array, is_search, shown
 from tidegate.testing.port_stub_rules import Document, Edge, matches
-from tidegate.testing.port_stub_shapes import SentEntity, StubRefusalError, as_list, read_entity
+from tidegate.testing.port_stub_shapes import SentEntity, StubRefusalError, read_entity
 
 MAX_RELATED = 100
 """The most entities that a search relation may find (Port's documentation, "Mapping relations using search

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tidegate.core.errors import TidegateError
 from tidegate.core.events import Json
-from tidegate.targets.shapes import identifier_fault, is_array, is_object, is_search, json_type
+from tidegate.targets.shapes import as_list, identifier_fault, is_object, is_search, json_type
 
 _FIELDS = frozenset({"identifier", "blueprint", "title", "icon", "team", "properties", "relations"})
 
@@ -50,13 +50,6 @@ def read_entity(document: Json) -> SentEntity:
             _check_identifier(target, f"relation {name}")
     texts = {name: document[name] for name in ("title", "icon", "team") if name in document}
     return SentEntity(document["identifier"], texts, _object(document, "properties"), relations)
-
-
-def as_list(value: Json) -> list[Json]:
-    """An array as it is, null as nothing, anything else as one item."""
-    if value is None:
-        return []
-    return value if is_array(value) else [value]
 
 
 def malformed(message: str) -> StubRefusalError:

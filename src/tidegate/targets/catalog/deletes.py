@@ -7,9 +7,9 @@ from tidegate.core.ports import Applied, ChangeOutcome, Delete, Overtaken, Refus
 from tidegate.core.resources import TargetOptions
 from tidegate.targets.catalog.blueprints import Relation
 from tidegate.targets.catalog.fences import Fences
-from tidegate.targets.catalog.lookups import as_list
 from tidegate.targets.catalog.rows import StoredEntity, object_from_json, to_json
 from tidegate.targets.catalog.store import Store
+from tidegate.targets.shapes import as_list
 
 
 @dataclass(frozen=True, slots=True)

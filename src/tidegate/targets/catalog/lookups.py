@@ -9,7 +9,7 @@ from tidegate.core.ports import Refused
 from tidegate.targets.catalog.blueprints import Blueprint, Relation
 from tidegate.targets.catalog.rule_parsing import QueryError, parse_lookup
 from tidegate.targets.catalog.store import Store
-from tidegate.targets.shapes import as_text, identifier_fault, is_array, is_search, json_type, shown
+from tidegate.targets.shapes import as_list, as_text, identifier_fault, is_array, is_search, json_type, shown
 
 MAX_RELATED = 100
 """The most entities that a search relation may find (Port's documentation, "Mapping relations using search
@@ -84,13 +84,6 @@ class Lookups:
         except QueryError as error:
             return Refused(str(error))
         return self.store.find(blueprint, rule, limit)
-
-
-def as_list(value: Json) -> list[Json]:
-    """An array as it is, null as nothing, anything else as one item."""
-    if value is None:
-        return []
-    return value if is_array(value) else [value]
 
 
 def targets(relation: Relation, value: Json) -> list[EntityRef]:

@@ -10,10 +10,10 @@ from tidegate.core.ports import Applied, ChangeOutcome, Overtaken, Refused, Upse
 from tidegate.core.resources import TargetOptions
 from tidegate.targets.catalog.blueprints import Blueprint
 from tidegate.targets.catalog.fences import Fences
-from tidegate.targets.catalog.lookups import Lookups, as_list, targets
+from tidegate.targets.catalog.lookups import Lookups, targets
 from tidegate.targets.catalog.rows import StoredEntity, object_from_json, to_json
 from tidegate.targets.catalog.store import Store
-from tidegate.targets.shapes import as_text, is_search, json_type
+from tidegate.targets.shapes import as_list, as_text, is_search, json_type
 
 _UNSET = msgspec.UNSET
 

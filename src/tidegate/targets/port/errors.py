@@ -9,5 +9,5 @@ class PortUnavailableError(TargetUnavailableError):
     def __init__(
         self, message: str, *, status: int | None = None, retry_after_seconds: float | None = None
     ) -> None:
-        super().__init__(message, retry_after_seconds=retry_after_seconds, host="port")
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
         self.status = status
