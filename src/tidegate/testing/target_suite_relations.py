@@ -35,6 +35,14 @@ async def missing_related_entities_are_created(it: Session) -> None:
 
 
 @case(CREATE_MISSING)
+async def a_number_relates_as_its_text(it: Session) -> None:
+    await it.applied(service("a", icon=7, relations={"owner": 1, "uses": [2, "3"]}))
+    stored = await it.stored("service", "a")
+    assert stored["icon"] == "7"
+    assert stored["relations"] == {"owner": "1", "uses": ["2", "3"]}
+
+
+@case(CREATE_MISSING)
 async def an_entity_may_be_related_to_itself(it: Session) -> None:
     await it.applied(service("a", relations={"uses": ["a"]}))
     assert (await it.stored("service", "a"))["relations"]["uses"] == ["a"]
@@ -131,6 +139,7 @@ async def dependents_are_deleted_if_the_options_say_so(it: Session) -> None:
 RELATION_CASES: Sequence[Case] = (
     a_missing_related_entity_may_come,
     missing_related_entities_are_created,
+    a_number_relates_as_its_text,
     an_entity_may_be_related_to_itself,
     a_search_identifier_adds_to_the_one_entity_that_it_finds,
     a_search_identifier_that_finds_nothing_creates_nothing,

@@ -118,11 +118,22 @@ class Upserts:
 
 
 def _json(entity: Entity) -> bytes:
-    if not isinstance(entity.identifier, str) or not isinstance(entity.title, str):
-        entity = msgspec.structs.replace(
-            entity, identifier=as_text(entity.identifier), title=as_text(entity.title)
-        )
-    return msgspec.json.encode(entity)
+    """The entity as Port takes it: numbers become text where text is wanted."""
+    relations = entity.relations
+    if not isinstance(relations, msgspec.UnsetType):
+        relations = {name: _identifiers(value) for name, value in relations.items()}
+    sent = msgspec.structs.replace(
+        entity,
+        identifier=as_text(entity.identifier),
+        title=as_text(entity.title),
+        icon=as_text(entity.icon),
+        relations=relations,
+    )
+    return msgspec.json.encode(sent)
+
+
+def _identifiers(value: Json) -> Json:
+    return [as_text(item) for item in value] if is_array(value) else as_text(value)
 
 
 def _packed(parcels: Iterable[Parcel]) -> list[list[Parcel]]:
