@@ -6,10 +6,10 @@ BOOTSTRAP := scripts/bootstrap
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test check format bench docs lock clean
+.PHONY: help setup demo test check format bench docs docs-reference lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: ## Create the environments for development and for MLflow
 	@$(BOOTSTRAP) dev mlflow
@@ -37,6 +37,10 @@ bench: ## Measure; ARGS="--help" says what
 docs: ## Build the documentation into site/
 	@$(BOOTSTRAP) dev
 	@$(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
+
+docs-reference: ## Write those parts of the documentation anew that are made from the code
+	@$(BOOTSTRAP) dev
+	@$(BIN)/python -m scripts.docs_reference
 
 lock: ## Write requirements/*.txt anew; ARGS=--upgrade takes the newest releases
 	@$(BOOTSTRAP) dev
