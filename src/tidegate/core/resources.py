@@ -60,9 +60,9 @@ class ResourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """The mapping file's top-level switches that concern the target (names as in port-app-config.yml)."""
+    """The mapping file's top-level switches that concern the target (names and defaults as in Port's framework)."""
 
-    delete_dependent_entities: bool = False
+    delete_dependent_entities: bool = True
     create_missing_related_entities: bool = True
     enable_merge_entity: bool = True
 

@@ -1,0 +1,207 @@
+"""A resource config made ready: every expression has a slot, and an item's values in slots make its entity.
+
+Nothing here fails because of an item: a field whose expression fails is null and gives a warning.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias, cast
+
+import msgspec
+
+from tidegate.core.entities import Entity
+from tidegate.core.events import Json
+from tidegate.core.ports import MappingWarning
+from tidegate.core.resources import EntityMapping, ResourceConfig
+from tidegate.mapping.expressions import Constant, JqExpression, PlainPath, classify
+from tidegate.mapping.fields import Cell
+from tidegate.mapping.paths import Getter, NoResultError, PathError, getter
+from tidegate.mapping.values import NotJsonError, type_name
+
+Template: TypeAlias = "int | dict[str, Template] | list[Template]"
+"""What stands in an entity's field: the number of a slot, or search rules with slots as leaves."""
+
+NO_RESULT = "gave no result"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One expression and the field it fills, such as `relations.service.rules[0].value`."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """No entity came of the item; the warnings say why."""
+
+
+Outcome: TypeAlias = "tuple[bool, Entity] | Skipped"
+"""Whether the selector passed, and the entity."""
+
+
+@dataclass(slots=True)
+class Recipe:
+    """How an item becomes an entity. Slot 0 is the selector's."""
+
+    config: ResourceConfig
+    slots: list[Slot] = field(default_factory=list[Slot])
+    jq: list[JqExpression] = field(default_factory=list[JqExpression])
+    _jq_slots: list[int] = field(default_factory=list[int])
+    _filled: dict[bool, tuple[int, ...]] = field(default_factory=dict[bool, tuple[int, ...]])
+    _native: list[tuple[int, Getter]] = field(default_factory=list[tuple[int, Getter]])
+    _blank: list[Json] = field(default_factory=list[Json])
+    _templates: dict[str, Template] = field(default_factory=dict[str, Template])
+    _properties: dict[str, int] | None = None
+    _relations: dict[str, Template] | None = None
+
+    def __post_init__(self) -> None:
+        self._slot("selector", self.config.selector.query)
+        mapping = self.config.port.entity
+        for name, text in _named_fields(mapping):
+            self._templates[name] = self._template(name, text)
+        if mapping.properties is not None:
+            self._properties = {
+                name: self._slot(f"properties.{name}", text) for name, text in mapping.properties.items()
+            }
+        if mapping.relations is not None:
+            self._relations = {
+                name: self._template(f"relations.{name}", text) for name, text in mapping.relations.items()
+            }
+        unselected = tuple(slot for slot in self._jq_slots if slot != 0)
+        self._filled = {True: tuple(self._jq_slots), False: unselected}
+
+    def _template(self, field_name: str, value: Json) -> Template:
+        if isinstance(value, dict):
+            rules = cast(dict[str, Json], value)
+            return {key: self._template(f"{field_name}.{key}", part) for key, part in rules.items()}
+        if isinstance(value, list):
+            parts = cast(list[Json], value)
+            return [self._template(f"{field_name}[{index}]", part) for index, part in enumerate(parts)]
+        return self._slot(field_name, value)
+
+    def _slot(self, field_name: str, text: str) -> int:
+        number = len(self.slots)
+        self.slots.append(Slot(field_name, text))
+        self._blank.append(None)
+        match classify(text):
+            case Constant(value=value):
+                self._blank[number] = value
+            case PlainPath(steps=steps):
+                self._native.append((number, getter(steps)))
+            case JqExpression() as expression:
+                self.jq.append(expression)
+                self._jq_slots.append(number)
+        return number
+
+    def jq_wanted(self, select: bool) -> tuple[int, ...]:
+        """Which of `jq` to evaluate: the selector's only if it is asked."""
+        left_out = len(self._filled[True]) - len(self._filled[select])  # the selector's slot comes first
+        return tuple(range(left_out, len(self._jq_slots)))
+
+    def jq_slot(self, index: int) -> Slot:
+        """The slot that `jq[index]` fills."""
+        return self.slots[self._jq_slots[index]]
+
+    def apply(
+        self,
+        number: int,
+        item: Json,
+        cells: Sequence[Cell],
+        warnings: list[MappingWarning],
+        *,
+        select: bool,
+    ) -> Outcome:
+        """Make the entity of an item. `cells` belong to `jq_wanted(select)`; warnings are added to the list."""
+        values = self._blank.copy()
+        faults: dict[int, str] = {}
+        for slot, get in self._native:
+            try:
+                values[slot] = get(item)
+            except (PathError, NotJsonError) as error:
+                faults[slot] = str(error)
+            except NoResultError:
+                faults[slot] = NO_RESULT
+        for slot, cell in zip(self._filled[select], cells, strict=True):
+            if type(cell) is list and cell:
+                values[slot] = cell[0]
+            else:
+                faults[slot] = cast(dict[str, str], cell)["e"] if cell else NO_RESULT
+        if (reason := self._refusal(values, faults, select)) is not None:
+            warnings.append(self._warning(number, *reason))
+            return Skipped()
+        entity = self._entity(values, faults)
+        if not select:
+            faults.pop(0, None)
+        warnings.extend(self._warning(number, slot, reason) for slot, reason in sorted(faults.items()))
+        return (values[0] if select else True), entity
+
+    def _refusal(self, values: list[Json], faults: dict[int, str], select: bool) -> tuple[int, str] | None:
+        """The slot because of which there is no entity, and why."""
+        if select and not isinstance(values[0], bool):
+            return 0, faults.get(0) or f"must be true or false, not {type_name(values[0])}"
+        identifier = self._templates["identifier"]
+        if isinstance(identifier, int) and not values[identifier]:
+            return identifier, _skip_reason(values[identifier], faults.get(identifier))
+        blueprint = cast(int, self._templates["blueprint"])
+        if not values[blueprint]:
+            return blueprint, _skip_reason(values[blueprint], faults.get(blueprint))
+        name = type_name(values[blueprint])
+        if name not in ("string", "number"):
+            return blueprint, f"must be a string, not {name}: the item is skipped"
+        values[blueprint] = _as_text(values[blueprint]) or values[blueprint]
+        return None
+
+    def _entity(self, values: list[Json], faults: dict[int, str]) -> Entity:
+        fields: dict[str, Json] = {}
+        for name, template in self._templates.items():
+            fields[name] = values[template] if isinstance(template, int) else _fill(template, values)
+        for name in ("icon", "team"):
+            if name in fields and not isinstance(fields[name], str):
+                fields[name] = self._label(name, fields[name], faults)
+        if self._properties is not None:
+            fields["properties"] = {name: values[slot] for name, slot in self._properties.items()}
+        if self._relations is not None:
+            fields["relations"] = {
+                name: values[template] if isinstance(template, int) else _fill(template, values)
+                for name, template in self._relations.items()
+            }
+        return Entity(**fields)
+
+    def _label(self, name: str, value: Json, faults: dict[int, str]) -> Json:
+        """An icon is text; a team is text, a list or an object. Numbers and booleans become text."""
+        if value is None or (name == "team" and type_name(value) in ("array", "object")):
+            return value
+        text = _as_text(value)
+        if text is None:
+            faults[cast(int, self._templates[name])] = f"must be a string, not {type_name(value)}"
+        return text
+
+    def _warning(self, number: int, slot: int, reason: str) -> MappingWarning:
+        return MappingWarning(number, self.slots[slot].field, self.slots[slot].text, reason)
+
+
+def _named_fields(mapping: EntityMapping) -> list[tuple[str, Json]]:
+    """The fields that the mapping names, other than properties and relations."""
+    optional = (("title", mapping.title), ("icon", mapping.icon), ("team", mapping.team))
+    named = [(name, value) for name, value in optional if value is not None]
+    return [("identifier", mapping.identifier), ("blueprint", mapping.blueprint), *named]
+
+
+def _fill(template: Template, values: list[Json]) -> Json:
+    if isinstance(template, int):
+        return values[template]
+    if isinstance(template, list):
+        return [_fill(part, values) for part in template]
+    return {key: _fill(part, values) for key, part in template.items()}
+
+
+def _as_text(value: Json) -> str | None:
+    """A number or boolean as JSON spells it; None for anything else."""
+    return msgspec.json.encode(value).decode() if isinstance(value, (bool, int, float)) else None
+
+
+def _skip_reason(value: Json, fault: str | None) -> str:
+    came_out = fault or f"is {msgspec.json.encode(value).decode()}"
+    return f"{came_out}: the item is skipped"
