@@ -34,8 +34,9 @@ bench: ## Measure; ARGS="--help" says what
 	@$(BOOTSTRAP) dev
 	@$(BIN)/python -m bench $(ARGS)
 
-docs: ## Build the documentation into site/
+docs: ## Write the generated reference anew and build the documentation into site/
 	@$(BOOTSTRAP) dev
+	@$(BIN)/python -m scripts.docs_reference
 	@$(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
 
 docs-reference: ## Write those parts of the documentation anew that are made from the code

@@ -64,7 +64,7 @@ class Display:
         self.console.print(grid)
 
     def line(self, text: str = "") -> None:
-        self.console.print(text)
+        self.console.print(text, soft_wrap=True)
 
 
 def entity_lines(differences: Sequence[Difference]) -> Text:
