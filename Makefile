@@ -37,7 +37,7 @@ bench: ## Measure; ARGS="--help" says what
 docs: ## Write the generated reference anew and build the documentation into site/
 	@$(BOOTSTRAP) dev
 	@$(BIN)/python -m scripts.docs_reference
-	@$(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
 
 docs-reference: ## Write those parts of the documentation anew that are made from the code
 	@$(BOOTSTRAP) dev
