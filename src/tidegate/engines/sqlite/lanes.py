@@ -8,25 +8,25 @@ from tidegate.engines.instants import span_us
 from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.wakeups import Work
 
-_ACTIVE = "SELECT id, state FROM runs WHERE lane = ? AND due_us IS NOT NULL"
+_ACTIVE = "SELECT id, state FROM runs WHERE lane = ? AND holds_lane IS NOT NULL"
 _HELD = "SELECT id FROM runs WHERE lane = ? AND state = 'held'"
 _INSERT = (
     "INSERT INTO runs (id, state, due_us, token, failures, expirations, newest_seq, event_count, created_us,"
-    " changed_us, processor, config, kind, resource_key, lane, path, detail)"
-    " VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 1, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    " changed_us, processor, config, kind, resource_key, lane, holds_lane, path, detail)"
+    " VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 1, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
 )
 _LINK = "INSERT OR IGNORE INTO event_runs (event_seq, run_id) VALUES (?, ?)"
 _JOIN = (
     "UPDATE runs SET event_count = event_count + 1, path = iif(?2 > newest_seq, ?3, path),"
     " newest_seq = max(newest_seq, ?2) WHERE id = ?1"
 )
-_UNBLOCK = "UPDATE runs SET state = 'ready', due_us = ?1, changed_us = ?1 WHERE lane = ?2 AND state = 'held'"
+_UNBLOCK = "UPDATE runs SET state = 'ready', due_us = ?1, holds_lane = 1, changed_us = ?1 WHERE lane = ?2 AND state = 'held'"
 _HAND_ON = (
     "INSERT OR IGNORE INTO event_runs (event_seq, run_id)"
     " SELECT event_seq, ?1 FROM event_runs WHERE run_id = ?2"
 )
 _SUPERSEDE = (
-    "UPDATE runs SET state = 'superseded', due_us = NULL, changed_us = ?1, finished_us = ?1,"
+    "UPDATE runs SET state = 'superseded', due_us = NULL, holds_lane = NULL, changed_us = ?1, finished_us = ?1,"
     " superseded_by = ?2, event_count = 0 WHERE id = ?3"
 )
 _ADOPT = (
@@ -74,7 +74,9 @@ def create_run(tx: Transaction, event_seq: int, path: str, request: RunRequest, 
     tx.counters.count(state, +1)
     run_id = tx.counters.run_id
     key = (request.processor, request.config, request.kind, request.resource_key, request.lane)
-    tx.run(_INSERT, (run_id, state.value, due_us, event_seq, tx.now_us, *key, path, request.error or ""))
+    holds_lane = None if held or request.lane is None else 1
+    error = request.error or ""
+    tx.run(_INSERT, (run_id, state.value, due_us, event_seq, tx.now_us, *key, holds_lane, path, error))
     tx.run(_LINK, (event_seq, run_id))
     if not held:
         tx.added.add(Work.RUNS)
@@ -82,14 +84,14 @@ def create_run(tx: Transaction, event_seq: int, path: str, request: RunRequest, 
 
 def unblock(tx: Transaction, lane: str) -> None:
     """The claimed run of the lane ended: the one behind it is due now."""
-    if tx.run(_UNBLOCK, (tx.now_us, lane)):
+    if tx.counters.held_runs and tx.run(_UNBLOCK, (tx.now_us, lane)):
         tx.counters.moved(RunState.HELD, RunState.READY)
         tx.added.add(Work.RUNS)
 
 
 def merge_held(tx: Transaction, lane: str, into: int) -> None:
     """The claimed run of the lane will be tried again: the one behind it becomes part of it."""
-    held = tx.row(_HELD, (lane,))
+    held = tx.row(_HELD, (lane,)) if tx.counters.held_runs else None
     if held is not None:
         merge(tx, held[0], RunState.HELD, into)
 

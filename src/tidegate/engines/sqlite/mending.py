@@ -12,8 +12,8 @@ from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.wakeups import Work
 
 _PUT_BACK = (
-    "UPDATE runs SET state = ?2, due_us = ?3, failures = 0, expirations = 0, changed_us = ?4,"
-    " finished_us = NULL WHERE id = ?1"
+    "UPDATE runs SET state = ?2, due_us = ?3, holds_lane = ?4, failures = 0, expirations = 0,"
+    " changed_us = ?5, finished_us = NULL WHERE id = ?1"
 )
 _DISCARD = "UPDATE runs SET state = 'discarded', changed_us = ?2, finished_us = ?2 WHERE id = ?1"
 _PRUNABLE = (
@@ -59,8 +59,10 @@ def _put_back(tx: Transaction, run_id: int, lane: str | None) -> None:
         merge(tx, run_id, RunState.DEAD, live.pending)
         conclude(tx, live.pending)
         return
-    state = RunState.READY if live.claimed is None else RunState.HELD
-    tx.run(_PUT_BACK, (run_id, state.value, tx.now_us if state is RunState.READY else None, tx.now_us))
+    state, due_us, holds_lane = RunState.READY, tx.now_us, None if lane is None else 1
+    if live.claimed is not None:
+        state, due_us, holds_lane = RunState.HELD, None, None
+    tx.run(_PUT_BACK, (run_id, state.value, due_us, holds_lane, tx.now_us))
     tx.counters.moved(RunState.DEAD, state)
     tx.added.add(Work.RUNS)
     conclude(tx, run_id)

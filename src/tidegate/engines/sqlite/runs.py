@@ -39,7 +39,7 @@ _LEND = (
 )
 _RENEW = "UPDATE runs SET due_us = ? WHERE id = ? AND token = ? AND state = 'claimed'"
 _KILL = (
-    "UPDATE runs SET state = 'dead', due_us = NULL, changed_us = ?2, finished_us = ?2, detail = ?3"
+    "UPDATE runs SET state = 'dead', due_us = NULL, holds_lane = NULL, changed_us = ?2, finished_us = ?2, detail = ?3"
     " WHERE id = ?1 RETURNING lane"
 )
 

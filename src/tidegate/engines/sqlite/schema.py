@@ -15,7 +15,7 @@ APPLICATION_ID = 0x54474531  # "TGE1"
 
 _PAGE_BYTES = 8_192
 _CACHE_KIB = 32_768
-_CHECKPOINT_BYTES = 8 * 1024 * 1024  # short pauses, few of them
+_CHECKPOINT_BYTES = 16 * 1024 * 1024  # short pauses, few of them
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 
@@ -63,6 +63,7 @@ def _prepare(database: Database, path: Path) -> None:
     database.pragma("journal_mode", "wal")
     database.pragma("synchronous", "full")
     database.pragma("cache_size", -_CACHE_KIB)
+    database.pragma("temp_store", "memory")
     database.pragma("wal_autocheckpoint", _CHECKPOINT_BYTES // database.pragma("page_size"))
     database.pragma("journal_size_limit", _WAL_LIMIT_BYTES)
     database.run("BEGIN IMMEDIATE")  # two processes may create or upgrade the file at once

@@ -17,9 +17,14 @@ from tidegate.engines.sqlite.refreshes import owe
 from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.wakeups import Work
 
-_END = (
-    "UPDATE runs SET state = ?3, due_us = ?4, failures = failures + ?5, changed_us = ?6, finished_us = ?7,"
-    " detail = ?8 WHERE id = ?1 AND token = ?2 AND state = 'claimed' RETURNING claimed_us"
+_CLAIM = "SELECT claimed_us FROM runs WHERE id = ? AND token = ? AND state = 'claimed'"
+_AGAIN = (
+    "UPDATE runs SET state = 'ready', due_us = ?2, failures = failures + ?3, changed_us = ?4, detail = ?5"
+    " WHERE id = ?1"
+)
+_FINISH = (
+    "UPDATE runs SET state = ?2, due_us = NULL, holds_lane = NULL, changed_us = ?3, finished_us = ?3,"
+    " detail = ?4 WHERE id = ?1"
 )
 _ATTEMPT = (
     "INSERT INTO attempts (token, run_id, started_us, finished_us, outcome, detail, first_write, write_count,"
@@ -46,17 +51,17 @@ class Owed(NamedTuple):
 
 def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
     """End the claim; False if it is stale."""
-    ending = ending_of(settlement)
-    row = _end(tx, claim, ending)
-    if row is None:
+    claimed = tx.row(_CLAIM, (claim.run_id, claim.token))
+    if claimed is None:
         return False
+    ending = ending_of(settlement)
     first_write = tx.counters.write_seq + 1
     owed = _journal(tx, claim, ending.writes)
     record_attempt(
         tx,
         claim.run_id,
         claim.token,
-        row[0],
+        claimed[0],
         outcome_name(settlement),
         detail=ending.detail,
         writes=(first_write, len(ending.writes)),
@@ -64,7 +69,7 @@ def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
     )
     if isinstance(settlement, Completed):
         shrink(tx, claim, settlement)
-    _release_lane(tx, claim, ending)
+    _end(tx, claim, ending)
     if isinstance(settlement, Rerouted):
         for request in settlement.runs:
             request_run(tx, claim.event.seq, claim.event.path, request)
@@ -74,28 +79,21 @@ def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
     return True
 
 
-def _end(tx: Transaction, claim: RunClaim, ending: Ending) -> tuple[int] | None:
-    """Change the run's row; None if the claim is stale."""
+def _end(tx: Transaction, claim: RunClaim, ending: Ending) -> None:
+    """Move the run on, and with it the run that waits behind it."""
     state = next_run_state(RunState.CLAIMED, ending.transition)
-    due_us, finished_us = None, tx.now_us
-    if ending.delay_seconds is not None:
-        due_us, finished_us = tx.now_us + span_us(ending.delay_seconds), None
-    failed = ending.transition is RunTransition.RETRY
-    values = (claim.run_id, claim.token, state.value, due_us, failed, tx.now_us, finished_us, ending.detail)
-    row = tx.row(_END, values)
-    if row is not None:
-        tx.counters.moved(RunState.CLAIMED, state)
-    return row
-
-
-def _release_lane(tx: Transaction, claim: RunClaim, ending: Ending) -> None:
-    """Move on what waits behind the run."""
-    if ending.delay_seconds is not None:
-        tx.added.add(Work.RUNS)
+    tx.counters.moved(RunState.CLAIMED, state)
+    if ending.delay_seconds is None:
+        tx.run(_FINISH, (claim.run_id, state.value, tx.now_us, ending.detail))
         if claim.lane is not None:
-            merge_held(tx, claim.lane, into=claim.run_id)
-    elif claim.lane is not None:
-        unblock(tx, claim.lane)
+            unblock(tx, claim.lane)
+        return
+    due_us = tx.now_us + span_us(ending.delay_seconds)
+    failed = ending.transition is RunTransition.RETRY
+    tx.run(_AGAIN, (claim.run_id, due_us, failed, tx.now_us, ending.detail))
+    tx.added.add(Work.RUNS)
+    if claim.lane is not None:
+        merge_held(tx, claim.lane, into=claim.run_id)
 
 
 def record_attempt(

@@ -4,12 +4,12 @@ The counters are read when the transaction begins and written before it commits,
 may share the file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from tidegate.core.lifecycle import RunState
-from tidegate.engines.sqlite.database import Database, Row, Value
+from tidegate.engines.sqlite.database import Database, Row
 from tidegate.engines.wakeups import Work
 
 
@@ -65,7 +65,8 @@ SELECT_COUNTERS = f"SELECT {', '.join(_COLUMNS)} FROM counters"  # noqa: S608 - 
 
 @dataclass(slots=True)
 class Transaction:
-    """An open write transaction. `added` collects what may be claimable once it is committed.
+    """An open write transaction. `added` collects what may be claimable once it is committed; `run`, `row`
+    and `rows` are the database's own.
 
     An operation may raise a TidegateError only before it has changed anything.
     """
@@ -75,6 +76,9 @@ class Transaction:
     lease_us: int
     max_backlog: int
     counters: Counters
+    run: Callable[..., int]
+    row: Callable[..., Row | None]
+    rows: Callable[..., list[Row]]
     added: set[Work] = field(default_factory=set[Work])
     _loaded: tuple[int, ...] = ()
 
@@ -84,7 +88,17 @@ class Transaction:
         database.run("BEGIN IMMEDIATE")
         loaded = database.row(SELECT_COUNTERS)
         assert loaded is not None  # noqa: S101 - the schema puts the row there
-        return cls(database, now_us, lease_us, max_backlog, Counters(*loaded), _loaded=loaded)
+        return cls(
+            database,
+            now_us,
+            lease_us,
+            max_backlog,
+            Counters(*loaded),
+            run=database.run,
+            row=database.row,
+            rows=database.rows,
+            _loaded=loaded,
+        )
 
     def commit(self) -> None:
         """Make it durable. Raises SqliteError; roll back then."""
@@ -97,15 +111,3 @@ class Transaction:
     def lease_end_us(self) -> int:
         """When a lease that is given now ends."""
         return self.now_us + self.lease_us
-
-    def run(self, sql: str, values: Sequence[Value] = ()) -> int:
-        """Execute a statement whose rows do not matter; answers how many rows it changed."""
-        return self.database.run(sql, values)
-
-    def row(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
-        """The first row, None if there is none."""
-        return self.database.row(sql, values)
-
-    def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        """All rows. Bound the query."""
-        return self.database.rows(sql, values)

@@ -65,12 +65,13 @@ CREATE TABLE runs (
     kind TEXT NOT NULL,
     resource_key TEXT,
     lane TEXT,
+    holds_lane INTEGER,          -- 1 while READY or CLAIMED on a lane: a claim leaves it, and its index, alone
     path TEXT NOT NULL,          -- of the newest event
     detail TEXT NOT NULL
 ) STRICT;
 CREATE INDEX runs_due ON runs (processor, due_us) WHERE due_us IS NOT NULL;
 -- A lane has one READY or CLAIMED run at most, and one HELD run at most: the database itself sees to it.
-CREATE UNIQUE INDEX runs_active ON runs (lane) WHERE lane IS NOT NULL AND due_us IS NOT NULL;
+CREATE UNIQUE INDEX runs_active ON runs (lane) WHERE lane IS NOT NULL AND holds_lane IS NOT NULL;
 CREATE UNIQUE INDEX runs_held ON runs (lane) WHERE lane IS NOT NULL AND state = 'held';
 CREATE INDEX runs_claimed ON runs (token) WHERE state = 'claimed';
 CREATE INDEX runs_unusual ON runs (state) WHERE state IN ('rejected', 'dead', 'discarded');
