@@ -1,5 +1,6 @@
 """What can be made from the code is, and everything public has its place in the documentation."""
 
+import importlib
 import re
 
 import pytest
@@ -75,3 +76,7 @@ def test_every_change_fragment_is_one_line() -> None:
     for fragment in (ROOT / "changes").glob("*.*.md"):
         assert fragment.suffixes[-2] in {".added", ".changed", ".fixed"}, fragment.name
         assert len(fragment.read_text().strip().splitlines()) == 1, fragment.name
+
+
+def test_names_that_vulture_passes_over_exist() -> None:
+    importlib.import_module("scripts.vulture_names")
