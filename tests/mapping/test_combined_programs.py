@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jq
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tidegate.mapping.expressions import JqExpression
 from tidegate.mapping.fields import Cell, Document, JqFields, Lanes, unfolded_document
-from tidegate.mapping.process import MapperLimits
+from tidegate.mapping.lane import Evaluation, Lane, Program, Programs
+from tidegate.mapping.process import MapperLimits, StoppedError
 
 EXPRESSIONS = [
     ".",
@@ -142,6 +143,39 @@ def test_a_number_out_of_range_is_one_fields_fault(lanes: tuple[asyncio.Runner, 
         ([1], "failed", [2]),
         ([2], "failed", [3]),
     ]
+
+
+class DyingLane(Lane):
+    """Its process dies under the first so many documents, whatever they are, as if killed from outside."""
+
+    deaths = 0
+
+    async def evaluate(
+        self, program: Program, documents: Sequence[bytes], limit_seconds: float | None = None
+    ) -> Evaluation:
+        if documents and self.deaths:
+            self.deaths -= 1
+            raise StoppedError("ended the JQ worker process (SIGKILL)", 0, 0, died=True)
+        return await super().evaluate(program, documents, limit_seconds)
+
+
+@pytest.mark.parametrize(("deaths", "expected"), [(1, [1]), (2, [1]), (3, "failed")])
+def test_a_death_counts_against_an_expression_when_it_happens_again(deaths: int, expected: Any) -> None:
+    async def run() -> Any:
+        limits = MapperLimits()
+        apart = DyingLane(limits, 1)
+        apart.deaths = deaths
+        shared = DyingLane(limits, 1)
+        shared.deaths = 1
+        lanes = Lanes(shared, apart, Programs(), limits)
+        try:
+            fields = JqFields([JqExpression((". | .",))], lanes)
+            return await fields.rows([Document(b"1"), Document(b"2")], (0,))
+        finally:
+            await lanes.close()
+
+    first, second = asyncio.run(run())
+    assert [first[0] if expected != "failed" else outcome(first[0]), second] == [expected, [[2]]]
 
 
 def test_which_cells_are_wanted_can_be_chosen(lanes: tuple[asyncio.Runner, Lanes]) -> None:

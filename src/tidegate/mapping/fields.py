@@ -172,18 +172,20 @@ class JqFields:
     async def _alone(self, number: int, document: Document) -> list[Cell]:
         """One expression, one row at a time."""
         state = (await self._prepared())[number]
-        cells: list[Cell] = []
-        for single in document.split():
-            try:
-                evaluation = await self._evaluate(self.lanes.apart, (number,), [single], state.limit_seconds)
-            except StoppedError as error:
-                state.stopped()
-                self._watch_closely()
-                cells.append({"e": str(error)})
-            else:
-                state.succeeded(self._full_limit_seconds)
-                cells.append(_only_cell(evaluation))
-        return cells
+        return [await self._single(number, state, single) for single in document.split()]
+
+    async def _single(self, number: int, state: _State, document: Document, *, again: bool = True) -> Cell:
+        """One expression, one row. A death counts when it happens twice: the first may not be its fault."""
+        try:
+            evaluation = await self._evaluate(self.lanes.apart, (number,), [document], state.limit_seconds)
+        except StoppedError as error:
+            if error.died and again:
+                return await self._single(number, state, document, again=False)
+            state.stopped()
+            self._watch_closely()
+            return {"e": str(error)}
+        state.succeeded(self._full_limit_seconds)
+        return _only_cell(evaluation)
 
     async def _evaluate(
         self,

@@ -40,15 +40,16 @@ class MapperLimits:
 
 
 class StoppedError(Exception):
-    """The process was stopped, or died, in the middle of a document.
+    """The process was stopped, or died (`died`), in the middle of a document.
 
     `section` and `document` number what it had in hand.
     """
 
-    def __init__(self, reason: str, section: int, document: int) -> None:
+    def __init__(self, reason: str, section: int, document: int, *, died: bool) -> None:
         super().__init__(reason)
         self.section = section
         self.document = document
+        self.died = died
 
 
 class _Frames(asyncio.Protocol):
@@ -197,7 +198,7 @@ class JqProcess:
     async def _stopped(self, reason: str | None) -> StoppedError:
         section, document = self._in_hand()
         await self.close()
-        return StoppedError(reason or self._cause_of_death(), section, document)
+        return StoppedError(reason or self._cause_of_death(), section, document, died=reason is None)
 
     def _cause_of_death(self) -> str:
         code = self._process.returncode
