@@ -114,6 +114,24 @@ def test_a_rename_leaves_no_orphan_and_a_gone_resource_no_entity(make_integratio
     asyncio.run(scenario())
 
 
+def test_an_item_that_the_mapping_fails_on_is_not_taken_for_gone(make_integration: MakeIntegration) -> None:
+    async def scenario() -> None:
+        source = Source()
+        async with harness(make_integration(source.processor())) as running:
+            await source.change(running, 1, issue(1, "A"))
+            await running.settle()
+            broken = issue(1, "A")
+            broken["issue"]["selected"] = "not a boolean"
+            await source.change(running, 1, broken)
+            await running.settle()
+            assert keys(running) == {"A"}
+            await source.change(running, 1, issue(1, "B"))
+            await running.settle()
+            assert keys(running) == {"B"}
+
+    asyncio.run(scenario())
+
+
 def test_a_crash_between_write_and_settlement_leaves_no_orphan(make_integration: MakeIntegration) -> None:
     async def scenario() -> None:
         source, clock = Source(), FakeClock()

@@ -21,12 +21,14 @@ class Proposal:
     """What the mapping asks for, before lineage has its say.
 
     `upserts`: entities whose selector passed. `exits`: items whose selector said no (a live event then
-    deletes the entity). `deleted`: what the author's `deleted_raw_results` name.
+    deletes the entity). `deleted`: what the author's `deleted_raw_results` name. `incomplete`: some items came
+    to nothing because the mapping failed on them, so what is missing may not be gone.
     """
 
     upserts: tuple[Entity, ...] = ()
     exits: tuple[Entity, ...] = ()
     deleted: tuple[Entity, ...] = ()
+    incomplete: bool = False
 
     @property
     def candidates(self) -> frozenset[EntityRef]:
@@ -81,7 +83,8 @@ def make_plan(proposal: Proposal, staged: Staged, newest_seq: int) -> Plan:
     An entity that the run upserts is never deleted by it. A selector exit, or an entity that the resource
     wrote before and does not write now, is deleted unless another source writes it too. What the author
     names as deleted is deleted unless another source wrote it from the same event or a later one: an
-    entity that one processor of an event upserts is not deleted by another.
+    entity that one processor of an event upserts is not deleted by another. If the mapping failed on some
+    items, nothing is deleted for being missing.
     """
     upserts = tuple({entity.ref: entity for entity in proposal.upserts}.values())
     upserted = {entity.ref for entity in upserts}
@@ -90,7 +93,8 @@ def make_plan(proposal: Proposal, staged: Staged, newest_seq: int) -> Plan:
     owners = staged.owners or {}
     deletes: list[EntityWrite] = []
     kept: list[EntityWrite] = []
-    for ref in sorted((exits | deleted | staged.previous) - upserted):
+    missing = frozenset[EntityRef]() if proposal.incomplete else staged.previous
+    for ref in sorted((exits | deleted | missing) - upserted):
         reason = _why(ref, deleted, exits)
         others = owners.get(ref, ())
         if ref in deleted:

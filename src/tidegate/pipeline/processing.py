@@ -243,7 +243,7 @@ class RunProcessor:
         attempt.note(
             f"{len(updated.passed)} selected, {len(updated.failed)} not, {len(deleted.passed)} deleted"
         )
-        return Proposal(updated.passed, updated.failed, deleted.passed)
+        return Proposal(updated.passed, updated.failed, deleted.passed, incomplete=updated.skipped > 0)
 
     async def _plan(self, claim: RunClaim, proposal: Proposal, attempt: Attempt) -> Plan:
         with attempt.step(StepName.PLAN):
