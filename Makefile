@@ -6,7 +6,7 @@ BOOTSTRAP := scripts/bootstrap
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test check format bench docs docs-reference lock clean
+.PHONY: help setup demo test check format faults bench docs docs-reference lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,10 @@ check: ## Check format, lint, types, layers, dead code, docs and locks
 format: ## Format the code and mend what the linter can
 	@$(BOOTSTRAP) dev
 	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+faults: ## Try faults against real processes and print what was lost; ARGS="kill stop --scale 3"
+	@$(BOOTSTRAP) dev
+	@$(BIN)/python -m faults $(ARGS)
 
 bench: ## Measure; ARGS="--help" says what
 	@$(BOOTSTRAP) dev

@@ -116,7 +116,13 @@ def test_which_errors_may_pass() -> None:
             self.status = status
 
     processor = Complete(None)  # type: ignore[arg-type]
-    for error in (RetryableError("x"), TimeoutError(), ConnectionResetError(), StatusError(429), StatusError(503)):
+    for error in (
+        RetryableError("x"),
+        TimeoutError(),
+        ConnectionResetError(),
+        StatusError(429),
+        StatusError(503),
+    ):
         assert processor.should_retry(error), error
     for error in (KeyError("x"), ValueError(), StatusError(404), StatusError(400)):
         assert not processor.should_retry(error), error

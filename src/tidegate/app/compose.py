@@ -208,6 +208,7 @@ def _open_port(
         integration_identifier=identifier,
         integration_type=settings.integration.type or integration.integration_type,
         options=options,
+        timeout_seconds=port.timeout_seconds,
     )
     stack.push_async_callback(target.close)
     return target

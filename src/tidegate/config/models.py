@@ -47,6 +47,7 @@ class PortSettings(Section):
     )
     client_id: str = Field(default="", description="Port's client id.")
     client_secret: SecretStr = Field(default=SecretStr(""), description="Port's client secret.")
+    timeout_seconds: Seconds = Field(default=30.0, description="How long one request to Port may take.")
 
 
 class CatalogSettings(Section):

@@ -16,7 +16,7 @@ class CircuitBreaker:
 
     threshold: int = 5
     open_seconds: float = 1.0
-    max_open_seconds: float = 30.0
+    max_open_seconds: float = 10.0
     reason: str = ""
     _failures: int = 0
     _open_until: float | None = None

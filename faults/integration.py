@@ -1,0 +1,76 @@
+"""The integration under fault: a processor that fetches the issue, keyed or not, written to a directory."""
+
+from pathlib import Path
+
+import msgspec
+
+MAIN = """
+from pathlib import Path
+from tidegate import AbstractWebhookProcessor, FetchStatusError, Integration, WebhookEventRawResults
+
+integration = Integration(Path(__file__).parent, identifier="faults")
+
+
+class IssueProcessor(AbstractWebhookProcessor):
+    max_retries = 20
+    initial_retry_delay_seconds = 0.1
+    max_retry_delay_seconds = 1.0
+
+    async def should_process_event(self, event):
+        return True
+
+    async def get_matching_kinds(self, event):
+        return ["issue"]
+
+    async def authenticate(self, payload, headers):
+        return True
+
+    async def validate_payload(self, payload):
+        return True
+
+    def resource_key(self, event):
+        return str(event.payload["id"]) if self.integration.config["keyed"] == "yes" else None
+
+    async def handle_event(self, payload, resource_config):
+        url = f"{self.integration.config['source']}/issues/{payload['id']}"
+        try:
+            issue = await self.integration.http.get_json(url)
+        except FetchStatusError as error:
+            if error.status != 404:
+                raise
+            return WebhookEventRawResults([], [payload])
+        return WebhookEventRawResults([issue], [])
+
+
+integration.add_webhook_processor("/webhook", IssueProcessor)
+"""
+
+MAPPING = """
+resources:
+  - kind: issue
+    selector: {query: "true"}
+    port:
+      entity:
+        mappings:
+          identifier: .id | tostring
+          blueprint: '"issue"'
+          title: .title
+          properties: {state: .state}
+"""
+
+BLUEPRINT = {
+    "identifier": "issue",
+    "title": "Issue",
+    "schema": {"properties": {"state": {"type": "string"}}, "required": []},
+    "relations": {},
+}
+
+
+def write_integration(directory: Path) -> Path:
+    """Write it; answers the directory."""
+    resources = directory / ".port" / "resources"
+    resources.mkdir(parents=True)
+    (directory / "main.py").write_text(MAIN)
+    (resources / "port-app-config.yml").write_text(MAPPING)
+    (resources / "blueprints.json").write_bytes(msgspec.json.encode([BLUEPRINT]))
+    return directory
