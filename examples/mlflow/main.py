@@ -43,8 +43,9 @@ integration = Integration(Path(__file__).parent, identifier="mlflow", integratio
 class RegistryEventProcessor(AbstractWebhookProcessor):
     """What both processors share: which events, whose signature, and how to read MLflow's API."""
 
-    max_retries = 8
-    initial_retry_delay_seconds = 0.25
+    # A version may come before its model, which another run brings at this very moment: try soon, and often.
+    max_retries = 10
+    initial_retry_delay_seconds = 0.05
 
     async def should_process_event(self, event: WebhookEvent) -> bool:
         return f"{event.payload.get('entity')}.{event.payload.get('action')}" in EVENTS
