@@ -162,10 +162,7 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
         )
 
         async def check_mapping() -> list[str]:
-            return [
-                f"{config.id}: {slot.field}: {problem} (in {slot.text})"
-                for config, slot, problem in await mapper.problems()
-            ]
+            return [str(problem) for problem in await mapper.problems()]
 
         ingress = build_ingress(integration, settings, engine, clock, telemetry, readiness)
         yield Service(

@@ -50,8 +50,3 @@ def identifier_text(identifier: Json) -> str:
     if isinstance(identifier, str):
         return identifier
     return msgspec.json.encode(identifier, order="deterministic").decode()
-
-
-def entity_from_json(document: bytes) -> Entity:
-    """Read back what `Entity.to_json` wrote. Raises msgspec.ValidationError."""
-    return msgspec.json.decode(document, type=Entity)

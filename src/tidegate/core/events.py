@@ -23,15 +23,6 @@ class EventHeaders(Mapping[str, str]):
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = {name.lower(): value for name, value in (values or {}).items()}
 
-    @classmethod
-    def from_pairs(cls, pairs: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> "EventHeaders":
-        """Join repeated names, in the order they came."""
-        joined: dict[str, str] = {}
-        for name, value in pairs:
-            key = name.lower()
-            joined[key] = f"{joined[key]}, {value}" if key in joined else value
-        return cls(joined)
-
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
 

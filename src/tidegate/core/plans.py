@@ -42,8 +42,8 @@ class Staged:
     """What the engine knows when a run is about to write.
 
     `previous`: what this (resource config, resource key) wrote before, empty without a resource key.
-    `owners`: for each candidate and each previous entity, who else wrote it (this run's own source left
-    out). `known`: those of them that this integration is known to have written at all.
+    `owners`: for each candidate and each previous entity that the run does not upsert, who else wrote it
+    (this run's own source left out). `known`: those of them that this integration is known to have written.
     """
 
     previous: frozenset[EntityRef] = frozenset()

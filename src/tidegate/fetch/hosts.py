@@ -24,10 +24,6 @@ class HostBreakers:
         breaker = self._breakers.get(host)
         return 0.0 if breaker is None else breaker.wait_seconds(self.clock.monotonic())
 
-    def is_paused(self, host: str) -> bool:
-        breaker = self._breakers.get(host)
-        return breaker is not None and breaker.is_open
-
     def paused(self) -> dict[str, str]:
         """The paused hosts, with the reason."""
         return {host: breaker.reason for host, breaker in self._breakers.items() if breaker.is_open}
