@@ -172,8 +172,8 @@ class Engine(Protocol):
         """Say, before anything is written, what is about to be: a write-ahead of lineage.
 
         Answers what the claim's source (resource config and key) wrote before, and who else wrote that and
-        the candidates, `upserts` left out; then records the source as a writer of `upserts`, from the claim's event (so that a crash
-        after the write leaves no orphan). Raises StaleClaimError.
+        the candidates, `upserts` left out; then records the source as a writer of `upserts`, from the
+        claim's event (so that a crash after the write leaves no orphan). Raises StaleClaimError.
 
         What another processor wrote for the same source from the same event or a later one counts as
         another writer's, so that what one processor of an event upserts is not deleted by another. Runs

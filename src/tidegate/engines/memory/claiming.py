@@ -108,7 +108,7 @@ def stage(
             for ref, rows in store.owners.items()
             if source in rows and is_own(source, rows[source], claim)
         )
-    asked = previous.union(candidates)
+    asked = previous.union(candidates).difference(upserts)
     staged = Staged(
         previous=previous,
         owners={ref: others for ref in asked if (others := _others(store, claim, ref))},
