@@ -108,3 +108,19 @@ def test_a_wrong_mapping_is_explained(directory: Path) -> None:
     assert "port-app-config.yml" in message
     assert "line 2: resources[0].port: is missing" in message
     assert "Traceback" not in message
+
+
+def test_a_lost_engine_file_does_not_freeze_the_catalog(directory: Path) -> None:
+    """The catalog refuses lower fences than it has seen; a new engine must not begin below them."""
+    with Service(directory) as service:
+        for revision in range(5):
+            assert service.post(issue(1, f"revision {revision}")) == 202
+            service.settle()
+        service.terminate()
+    for file in (directory / ".tidegate").glob("tidegate.db*"):
+        file.unlink()
+    with Service(directory) as service:
+        assert service.post(issue(1, "closed")) == 202
+        service.settle()
+        assert service.entities()["1"]["properties"] == {"state": "closed"}
+        service.terminate()
