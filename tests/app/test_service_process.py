@@ -123,4 +123,7 @@ def test_a_lost_engine_file_does_not_freeze_the_catalog(directory: Path) -> None
         assert service.post(issue(1, "closed")) == 202
         service.settle()
         assert service.entities()["1"]["properties"] == {"state": "closed"}
+        (run,) = service.get("/api/runs")["runs"]
+        attempts = service.get(f"/api/runs/{run['id']}")["attempts"]
+        assert [attempt["outcome"] for attempt in attempts] == ["completed"]
         service.terminate()

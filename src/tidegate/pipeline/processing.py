@@ -48,6 +48,10 @@ from tidegate.pipeline.routing import Router
 from tidegate.pipeline.staleness import StaleReadError, check_read
 
 
+OVERTAKEN_DELAY_SECONDS = 0.02
+"""How long a run waits whose write came too late; the newer write is there already, so there is no hurry."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunLimits:
     """`timeout_seconds` bounds one attempt. A run whose worker died `max_expirations` times is given up.
@@ -167,7 +171,7 @@ class RunProcessor:
         except Exception as broken:  # noqa: BLE001 - an author's code may raise anything
             attempt.warn(f"on_error raised {describe(broken)}")
         if isinstance(error, OvertakenError):
-            return Released(0.0, str(error), attempt.trail())
+            return Released(OVERTAKEN_DELAY_SECONDS, str(error), attempt.trail())
         writes: tuple[EntityWrite, ...] = ()
         if isinstance(error, RefusedWriteError):
             writes = error.writes
