@@ -127,3 +127,15 @@ def test_a_lost_engine_file_does_not_freeze_the_catalog(directory: Path) -> None
         attempts = service.get(f"/api/runs/{run['id']}")["attempts"]
         assert [attempt["outcome"] for attempt in attempts] == ["completed"]
         service.terminate()
+
+
+def test_where_the_delivery_id_stands_can_be_said(directory: Path) -> None:
+    main = directory / "main.py"
+    registration = 'integration.add_webhook_processor("/webhook", IssueProcessor'
+    main.write_text(main.read_text().replace(registration, f'{registration}, delivery_id_path="meta.id"'))
+    with Service(directory) as service:
+        for delivery in ("a", "a", "b"):
+            assert service.post({**issue(1), "meta": {"id": delivery}}) == 202
+        service.settle()
+        assert [event["delivery_id"] for event in service.get("/api/events")["events"]] == ["b", "a"]
+        service.terminate()

@@ -4,13 +4,14 @@ from ipaddress import ip_address
 
 from tidegate.app.clock import new_id
 from tidegate.app.service import Readiness
-from tidegate.authoring import Integration
+from tidegate.authoring import Integration, Registration
 from tidegate.config import Settings
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.ports import Clock, Engine
 from tidegate.core.signals import Telemetry
 from tidegate.core.verification import Verifier
 from tidegate.ingress import (
+    DeliveryIdRule,
     HttpServer,
     IngressApp,
     IngressLimits,
@@ -24,13 +25,24 @@ from tidegate.ingress import (
 
 
 def path_policies(integration: Integration) -> dict[str, PathPolicy]:
-    """One policy for each registered path, with the distinct verifiers of its processors."""
-    verifiers: dict[str, list[Verifier]] = {}
+    """One policy for each registered path, with what its processors ask for. Raises ConfigurationError."""
+    by_path: dict[str, list[Registration]] = {}
     for registration in integration.registrations:
-        known = verifiers.setdefault(registration.path, [])
-        if registration.verify is not None and registration.verify not in known:
-            known.append(registration.verify)
-    return {path: PathPolicy(path, tuple(known)) for path, known in verifiers.items()}
+        by_path.setdefault(registration.path, []).append(registration)
+    return {path: _policy(path, registrations) for path, registrations in by_path.items()}
+
+
+def _policy(path: str, registrations: list[Registration]) -> PathPolicy:
+    verifiers: list[Verifier] = []
+    for registration in registrations:
+        if registration.verify is not None and registration.verify not in verifiers:
+            verifiers.append(registration.verify)
+    headers = tuple(
+        dict.fromkeys(each.delivery_id_header for each in registrations if each.delivery_id_header)
+    )
+    paths = tuple(dict.fromkeys(each.delivery_id_path for each in registrations if each.delivery_id_path))
+    rule = DeliveryIdRule(headers=headers, body_paths=paths) if headers or paths else DeliveryIdRule()
+    return PathPolicy(path, tuple(verifiers), rule)
 
 
 def build_ingress(

@@ -25,6 +25,8 @@ class Registration:
     path: str
     processor: type[AbstractWebhookProcessor]
     verify: Verifier | None = None
+    delivery_id_header: str | None = None
+    delivery_id_path: str | None = None
 
     @property
     def name(self) -> str:
@@ -61,11 +63,15 @@ class Integration:
         processor: type[AbstractWebhookProcessor],
         *,
         verify: Verifier | None = None,
+        delivery_id_header: str | None = None,
+        delivery_id_path: str | None = None,
     ) -> None:
         """Register a processor class under /integration/<path>; several may share a path.
 
-        `verify` (see tidegate.verify) checks every request to the path before it is stored. Raises
-        ConfigurationError if the path or the class cannot be used.
+        `verify` (see tidegate.verify) checks every request to the path before it is stored.
+        `delivery_id_header` and `delivery_id_path` (as "event.id", into the payload) say where the sender puts
+        the id by which a delivery that comes twice is known; without them, the headers of well-known senders
+        are looked at. Raises ConfigurationError if the path or the class cannot be used.
         """
         normal = "/" + path.strip("/")
         if not path.strip("/") or any(character in path for character in "?#% \\"):
@@ -80,7 +86,7 @@ class Integration:
         missing = sorted(getattr(processor, "__abstractmethods__", ()))
         if missing:
             raise ConfigurationError(f"{processor.__name__} does not define {', '.join(missing)}")
-        registration = Registration(normal, processor, verify)
+        registration = Registration(normal, processor, verify, delivery_id_header, delivery_id_path)
         if any(known.name == registration.name and known.path == normal for known in self.registrations):
             raise ConfigurationError(
                 f"a processor named {registration.name} is registered under {normal} already"
