@@ -22,7 +22,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from tests.app.service_process import Service
+from tests.app.service_process import Service, write_integration
 
 MAIN = """
 from pathlib import Path
@@ -192,7 +192,8 @@ def measure(events: int, connections: int) -> Round:
     async def main() -> Round:
         runner, source = await third_party()
         with tempfile.TemporaryDirectory() as directory:
-            service = Service(write(Path(directory)), {"TIDEGATE__INTEGRATION__CONFIG__SOURCE": source})
+            integration = write_integration(Path(directory), MAIN, MAPPING, BLUEPRINTS)
+            service = Service(integration, {"TIDEGATE__INTEGRATION__CONFIG__SOURCE": source})
             await asyncio.to_thread(service.start)
             url = f"{service.webhooks}/webhook"
             await send(url, range(1, 101), connections)  # warm up
@@ -211,15 +212,6 @@ def measure(events: int, connections: int) -> Round:
         return Round(events / accepted, events / spent, used / events * 1e6, peak, steps)
 
     return asyncio.run(main())
-
-
-def write(directory: Path) -> Path:
-    resources = directory / ".port" / "resources"
-    resources.mkdir(parents=True)
-    (directory / "main.py").write_text(MAIN)
-    (resources / "port-app-config.yml").write_text(MAPPING)
-    (resources / "blueprints.json").write_bytes(msgspec.json.encode(BLUEPRINTS))
-    return directory
 
 
 def main() -> None:

@@ -1,8 +1,4 @@
-"""The integration under fault: a processor that fetches the issue, keyed or not, written to a directory."""
-
-from pathlib import Path
-
-import msgspec
+"""The integration under fault: a processor that fetches the issue, keyed or not."""
 
 MAIN = """
 from pathlib import Path
@@ -44,33 +40,3 @@ class IssueProcessor(AbstractWebhookProcessor):
 
 integration.add_webhook_processor("/webhook", IssueProcessor)
 """
-
-MAPPING = """
-resources:
-  - kind: issue
-    selector: {query: "true"}
-    port:
-      entity:
-        mappings:
-          identifier: .id | tostring
-          blueprint: '"issue"'
-          title: .title
-          properties: {state: .state}
-"""
-
-BLUEPRINT = {
-    "identifier": "issue",
-    "title": "Issue",
-    "schema": {"properties": {"state": {"type": "string"}}, "required": []},
-    "relations": {},
-}
-
-
-def write_integration(directory: Path) -> Path:
-    """Write it; answers the directory."""
-    resources = directory / ".port" / "resources"
-    resources.mkdir(parents=True)
-    (directory / "main.py").write_text(MAIN)
-    (resources / "port-app-config.yml").write_text(MAPPING)
-    (resources / "blueprints.json").write_bytes(msgspec.json.encode([BLUEPRINT]))
-    return directory

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.integration import write_integration
+from faults.integration import MAIN
 from faults.source import Loop, Source
-from tests.app.service_process import Service
+from tests.app.service_process import Service, write_integration
 from tidegate.testing.port_stub import PortStub
 
 LEASE_SECONDS = 2.0
@@ -142,7 +142,7 @@ def trial(
                 "TIDEGATE__PORT__CLIENT_ID": stub.client_id,
                 "TIDEGATE__PORT__CLIENT_SECRET": stub.client_secret,
             }
-        integration = write_integration(directory / "integration")
+        integration = write_integration(directory / "integration", MAIN)
         running = [stack.enter_context(Service(integration, settings)) for _ in range(services)]
         source.ingress = lambda: running[0].webhooks
         yield Trial(fault, seed, source, loop, integration, random.Random(seed), running, stub)

@@ -71,13 +71,15 @@ BLUEPRINTS = [
 ]
 
 
-def write_integration(directory: Path) -> Path:
-    """An integration of issues in `directory`."""
+def write_integration(
+    directory: Path, main: str = MAIN, mapping: str = MAPPING, blueprints: Any = BLUEPRINTS
+) -> Path:
+    """An integration in `directory`: of issues, unless told otherwise."""
     resources = directory / ".port" / "resources"
     resources.mkdir(parents=True)
-    (directory / "main.py").write_text(MAIN)
-    (resources / "port-app-config.yml").write_text(MAPPING)
-    (resources / "blueprints.json").write_bytes(msgspec.json.encode(BLUEPRINTS))
+    (directory / "main.py").write_text(main)
+    (resources / "port-app-config.yml").write_text(mapping)
+    (resources / "blueprints.json").write_bytes(msgspec.json.encode(blueprints))
     return directory
 
 

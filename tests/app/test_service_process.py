@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from tests.app.service_process import Service, tidegate, write_integration
 
 

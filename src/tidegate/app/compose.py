@@ -19,19 +19,14 @@ from tidegate.engines.sqlite import SqliteEngine
 from tidegate.fetch import FetchClient, HostBreakers
 from tidegate.ingress import HttpServer
 from tidegate.mapping import JqMapper, MapperLimits, read_mapping
-from tidegate.pipeline.applying import StateApplier
-from tidegate.pipeline.instances import InstanceCache
-from tidegate.pipeline.processing import RunLimits, RunProcessor
-from tidegate.pipeline.registry import Registry
+from tidegate.pipeline.processing import RunLimits
 from tidegate.pipeline.replaying import replay
-from tidegate.pipeline.routing import Router
 from tidegate.targets.catalog import CatalogTarget, catalog_routes
 from tidegate.targets.port import PortTarget
 from tidegate.telemetry import Fanout, LogLines, Metrics
-from tidegate.worker.dispatcher import Dispatcher, WorkerLimits
-from tidegate.worker.leases import LeaseKeeper
+from tidegate.worker.assembly import WorkerPorts, assemble
+from tidegate.worker.dispatcher import WorkerLimits
 from tidegate.worker.maintenance import Pruner
-from tidegate.worker.pauses import ProcessorPauses
 
 
 def engine_path(settings: Settings) -> Path:
@@ -105,7 +100,6 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
     blueprints = read_blueprints(integration.blueprints_file)
     clock, metrics, readiness = SystemClock(), Metrics(), Readiness()
     telemetry = Fanout(metrics, LogLines())
-    uniform = random.SystemRandom().random
     async with AsyncExitStack() as stack:
         engine = await open_engine(stack, settings)
         target = open_target(stack, integration, settings, mapping.options)
@@ -115,35 +109,13 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
         )
         mapper = JqMapper(mapping.configs, mapper_limits(settings))
         stack.push_async_callback(mapper.close)
-        registry = Registry(integration, mapping.configs)
-        instances = InstanceCache()
-        router = Router(registry, instances, clock, telemetry, uniform)
-        applier = StateApplier(target, clock, telemetry)
-        leases = LeaseKeeper(engine, clock)
-        processor = RunProcessor(
-            registry=registry,
-            router=router,
-            instances=instances,
-            mapper=mapper,
-            engine=engine,
-            applier=applier,
-            clock=clock,
-            telemetry=telemetry,
-            uniform=uniform,
-            limits=RunLimits(timeout_seconds=settings.run_timeout_seconds),
+        dispatcher = assemble(
+            integration,
+            WorkerPorts(engine, target, mapper, hosts, clock, telemetry, random.SystemRandom().random),
+            WorkerLimits(runs=settings.event_workers_count),
+            RunLimits(timeout_seconds=settings.run_timeout_seconds),
         )
-        dispatcher = Dispatcher(
-            engine=engine,
-            router=router,
-            processor=processor,
-            applier=applier,
-            pauses=ProcessorPauses(hosts),
-            leases=leases,
-            processors=tuple(dict.fromkeys(known.name for known in integration.registrations)),
-            clock=clock,
-            telemetry=telemetry,
-            limits=WorkerLimits(runs=settings.event_workers_count),
-        )
+        applier = dispatcher.applier
 
         def paused() -> dict[str, str]:
             target_pause = {"target": applier.breaker.reason} if applier.breaker.is_open else {}
@@ -176,7 +148,7 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
                 admin, settings.admin.host, settings.admin.port, setting="TIDEGATE__ADMIN__PORT"
             ),
             dispatcher=dispatcher,
-            leases=leases,
+            leases=dispatcher.leases,
             pruner=Pruner(engine, clock, timedelta(hours=settings.engine.retention_hours)),
             telemetry=telemetry,
             readiness=readiness,

@@ -21,15 +21,10 @@ from tidegate.core.signals import Signal
 from tidegate.engines.memory import MemoryEngine
 from tidegate.fetch import FetchClient, HostBreakers
 from tidegate.mapping import JqMapper, read_mapping
-from tidegate.pipeline.applying import StateApplier
-from tidegate.pipeline.instances import InstanceCache
-from tidegate.pipeline.processing import RunLimits, RunProcessor
-from tidegate.pipeline.registry import Registry
-from tidegate.pipeline.routing import Router
+from tidegate.pipeline.processing import RunLimits
 from tidegate.testing.memory_target import MemoryTarget
+from tidegate.worker.assembly import WorkerPorts, assemble
 from tidegate.worker.dispatcher import Dispatcher, WorkerLimits
-from tidegate.worker.leases import LeaseKeeper
-from tidegate.worker.pauses import ProcessorPauses
 
 
 class Signals:
@@ -128,39 +123,17 @@ async def harness(
         integration.bind(config or {}, client)
         mapper = JqMapper(mapping.configs)
         stack.push_async_callback(mapper.close)
-        registry, instances = Registry(integration, mapping.configs), InstanceCache()
-        applier = StateApplier(target, clock, signals)
-        router = Router(registry, instances, clock, signals, lambda: uniform)
-        processor = RunProcessor(
-            registry=registry,
-            router=router,
-            instances=instances,
-            mapper=mapper,
-            engine=engine,
-            applier=applier,
-            clock=clock,
-            telemetry=signals,
-            uniform=lambda: uniform,
-            limits=limits or RunLimits(),
-        )
-        leases = LeaseKeeper(engine, clock)
-        dispatcher = Dispatcher(
-            engine=engine,
-            router=router,
-            processor=processor,
-            applier=applier,
-            pauses=ProcessorPauses(hosts),
-            leases=leases,
-            processors=tuple(dict.fromkeys(known.name for known in integration.registrations)),
-            clock=clock,
-            telemetry=signals,
-            limits=WorkerLimits(runs=workers),
+        dispatcher = assemble(
+            integration,
+            WorkerPorts(engine, target, mapper, hosts, clock, signals, lambda: uniform),
+            WorkerLimits(runs=workers),
+            limits or RunLimits(),
         )
         for hook in integration.start_hooks:
             await hook()
         duties = [
             asyncio.create_task(duty())
-            for duty in (dispatcher.keep_routing, dispatcher.keep_processing, leases.keep)
+            for duty in (dispatcher.keep_routing, dispatcher.keep_processing, dispatcher.leases.keep)
         ]
         running = Harness(integration, engine, target, dispatcher, signals, clock, duties)
         try:
