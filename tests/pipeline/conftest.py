@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.pipeline.issues import MAPPING, MakeIntegration
 
+from tests.pipeline.issues import MAPPING, MakeIntegration
 from tidegate import AbstractWebhookProcessor, Integration
 
 

@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from tests.pipeline.issues import IssueProcessor, KeyedIssueProcessor, MakeIntegration, issue
 
+from tests.pipeline.issues import IssueProcessor, KeyedIssueProcessor, MakeIntegration, issue
 from tidegate import (
     EventHeaders,
     EventPayload,

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 from tests.pipeline.issues import IssueProcessor, KeyedIssueProcessor, MakeIntegration, issue
-
 from tidegate import EventPayload, ResourceConfig, WebhookEvent, WebhookEventRawResults
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import TargetUnavailableError

@@ -47,7 +47,6 @@ from tidegate.pipeline.registry import Registry
 from tidegate.pipeline.routing import Router
 from tidegate.pipeline.staleness import StaleReadError, check_read
 
-
 OVERTAKEN_DELAY_SECONDS = 0.02
 """How long a run waits whose write came too late; the newer write is there already, so there is no hurry."""
 
