@@ -1,6 +1,7 @@
 """What an integration author may rely on: instances, hooks, retries, rejections."""
 
 import asyncio
+import sys
 from datetime import timedelta
 
 import pytest
@@ -236,6 +237,34 @@ def test_an_error_that_will_not_pass_is_dead_at_once(make_integration: MakeInteg
             detail = await running.explain(event_id)
             assert detail.runs[0].state == RunState.DEAD
             assert detail.runs[0].detail == "KeyError: 'no such field'"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("method", ["should_process_event", "handle_event", "on_error"])
+def test_a_processor_that_exits_stops_nothing_but_its_run(
+    make_integration: MakeIntegration, method: str
+) -> None:
+    class Exiting(IssueProcessor):
+        max_retries = 0
+
+        async def handle_event(
+            self, payload: EventPayload, resource_config: ResourceConfig
+        ) -> WebhookEventRawResults:
+            raise ValueError("not today")
+
+    async def leave(*_: object) -> bool:
+        sys.exit(3)
+
+    setattr(Exiting, method, leave)
+
+    async def scenario() -> None:
+        async with harness(make_integration(Exiting, IssueProcessor)) as running:
+            event_id = await running.deliver("/webhook", issue())
+            await settled(running)
+            assert running.entity("issue", "A")
+            states = {run.processor: run.state for run in (await running.explain(event_id)).runs}
+            assert states == {"Exiting": RunState.DEAD, "IssueProcessor": RunState.APPLIED}
 
     asyncio.run(scenario())
 

@@ -60,7 +60,7 @@ def settle_failure(
 
 
 def settle_unloaded(
-    error: Exception,
+    error: BaseException,
     processor: type[AbstractWebhookProcessor],
     claim: RunClaim,
     trail: Trail,

@@ -110,7 +110,7 @@ class RunProcessor:
         try:
             with attempt.step(StepName.LOAD):
                 processor = await self._load(registration, claim)
-        except Exception as error:  # noqa: BLE001 - an author's code may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may raise anything
             return settle_unloaded(error, registration.processor, claim, attempt.trail(), self.uniform)
         if isinstance(processor, (Ignored, Rerouted)):
             return processor
@@ -159,6 +159,9 @@ class RunProcessor:
                 await self._cancelled(processor)
                 failure = TimeoutError(f"the run took more than {self.limits.timeout_seconds:g} s")
             return await self._failed(failure, processor, claim, attempt)
+        except SystemExit as error:  # or one event would stop the whole service
+            failure = RuntimeError(f"the processor called sys.exit({error.code!r})")
+            return await self._failed(failure, processor, claim, attempt)
 
     async def _failed(
         self, error: Exception, processor: AbstractWebhookProcessor, claim: RunClaim, attempt: Attempt
@@ -167,7 +170,7 @@ class RunProcessor:
         try:
             async with asyncio.timeout(self.limits.cancel_seconds):
                 await processor.on_error(error)
-        except Exception as broken:  # noqa: BLE001 - an author's code may raise anything
+        except (Exception, SystemExit) as broken:  # noqa: BLE001 - an author's code may raise anything
             attempt.warn(f"on_error raised {describe(broken)}")
         if isinstance(error, OvertakenError):
             return Released(OVERTAKEN_DELAY_SECONDS, str(error), attempt.trail())
@@ -185,7 +188,7 @@ class RunProcessor:
         try:
             async with asyncio.timeout(self.limits.cancel_seconds):
                 await processor.cancel()
-        except Exception as error:  # noqa: BLE001 - an author's code may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may raise anything
             failed = ProcessorFailed(processor.event.id, type(processor).__name__, describe(error))
             self.telemetry.emit(failed)
 

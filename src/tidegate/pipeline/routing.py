@@ -66,7 +66,7 @@ class Router:
             instance = self.registry.create(registration, event)
             async with asyncio.timeout(self.limits.timeout_seconds):
                 wanted = await self.wanted_by(instance, registration.name)
-        except Exception as error:  # noqa: BLE001 - an author's code may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may raise anything
             self.telemetry.emit(ProcessorFailed(event.id, registration.name, describe(error)))
             delay = jittered(registration.processor.initial_retry_delay_seconds, self.uniform)
             again = RunRequest(registration.name, ROUTING_CONFIG, "", None, None, delay, describe(error))
