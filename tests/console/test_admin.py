@@ -138,7 +138,7 @@ def test_redrive_needs_a_condition_and_can_be_tried_first() -> None:
         ("GET", "/api/events?state=lost", 422),
         ("GET", "/api/events?limit=many", 422),
         ("GET", "/api/events?since=yesterday", 422),
-        ("POST", "/api/deadletters/discard", 422),
+        ("POST", "/api/deadletters/discard", 415),
         ("GET", "/api/deadletters/discard", 405),
     ],
 )
@@ -162,6 +162,35 @@ def test_without_the_token_only_health_is_answered() -> None:
             assert (await client.get(url, headers={"Authorization": "Bearer right"})).status_code == 200
 
     with_dead_event(use, token="right")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "application/json"}, 200),
+        ({"Content-Type": "application/json; charset=utf-8"}, 200),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "application/json", "Origin": "https://evil.example"}, 403),
+        ({"Content-Type": "application/json", "Origin": "null"}, 403),
+        ({"Content-Type": "application/json", "Host": "rebound.example"}, 403),
+    ],
+)
+def test_a_page_of_another_site_can_change_nothing(headers: dict[str, str], status: int) -> None:
+    async def use(client: Client, _: MemoryEngine) -> None:
+        body = b'{"all": true, "dry_run": true}'
+        answer = await client.post("/api/deadletters/redrive", data=body, headers=headers)
+        assert answer.status_code == status
+
+    with_dead_event(use)
+
+
+def test_a_name_pointed_at_loopback_reads_nothing_without_a_token() -> None:
+    async def use(client: Client, _: MemoryEngine) -> None:
+        for host, status in (("rebound.example:80", 403), ("localhost", 200), ("[::1]:8001", 200)):
+            assert (await client.get("/api/events", headers={"Host": host})).status_code == status
+
+    with_dead_event(use)
 
 
 def test_readiness_says_why_not_and_what_is_paused() -> None:

@@ -1,11 +1,10 @@
 """Builds the two listeners: webhooks face the internet, the admin listener does not."""
 
-from ipaddress import ip_address
-
 from tidegate.app.clock import new_id
 from tidegate.app.service import Readiness
 from tidegate.authoring import Integration, Registration
 from tidegate.config import Settings
+from tidegate.console import is_loopback
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.ports import Clock, Engine
 from tidegate.core.signals import Telemetry
@@ -97,7 +96,7 @@ def ingress_server(app: IngressApp, settings: Settings) -> HttpServer:
 def check_admin(settings: Settings) -> None:
     """Raise ConfigurationError if the admin listener would be open to other machines without a token."""
     admin = settings.admin
-    if not admin.token.get_secret_value() and not _is_loopback(admin.host):
+    if not admin.token.get_secret_value() and not is_loopback(admin.host):
         raise ConfigurationError(
             f"the admin listener would be reachable at {admin.host} without a token: "
             "set TIDEGATE__ADMIN__TOKEN, or keep TIDEGATE__ADMIN__HOST on 127.0.0.1"
@@ -106,10 +105,3 @@ def check_admin(settings: Settings) -> None:
 
 def _trusted(settings: Settings) -> tuple[Network, ...]:
     return parse_networks(settings.ingress.trusted_proxies, "TIDEGATE__INGRESS__TRUSTED_PROXIES")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,14 +3,17 @@
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.console.operations import Operations, json_response
 from tidegate.core.errors import EngineUnavailableError, NotFoundError
@@ -18,6 +21,7 @@ from tidegate.core.inspection import Backlog
 from tidegate.core.ports import EngineOperations
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -95,7 +99,12 @@ async def _unavailable(_: Request, error: Exception) -> Response:
 
 
 class _Guard:
-    """Asks for the bearer token, and adds the security headers to every answer."""
+    """Asks for the token, keeps other sites' pages out, and adds the security headers to every answer.
+
+    A page of another site can make a browser on this machine send requests here. It cannot set a JSON content
+    type without asking first (Fetch standard, CORS-safelisted request-headers), nor hide its Origin; and a
+    name that it has pointed at loopback (DNS rebinding) shows in Host.
+    """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -106,20 +115,50 @@ class _Guard:
             await self._app(scope, receive, send)
             return
 
-        async def send_guarded(message: dict[str, object]) -> None:
+        async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), *SECURITY_HEADERS]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
-                message = {**message, "headers": headers}
+                message = {**message, "headers": [*message.get("headers", ()), *SECURITY_HEADERS]}
             await send(message)
 
-        if self._token and scope["path"] not in OPEN_PATHS and not self._admits(scope):
-            detail = "send the token of TIDEGATE__ADMIN__TOKEN as `Authorization: Bearer …`"
-            answer = json_response({"error": "unauthorized", "detail": detail}, 401)
-            await answer(scope, receive, send_guarded)  # pyright: ignore[reportArgumentType]
-            return
-        await self._app(scope, receive, send_guarded)  # pyright: ignore[reportArgumentType]
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send_guarded)
 
-    def _admits(self, scope: Scope) -> bool:
-        sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        kind, _, token = sent.partition(b" ")
-        return kind.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+    def _refusal(self, scope: Scope) -> Response | None:
+        if scope["path"] in OPEN_PATHS:
+            return None
+        headers = Headers(scope=scope)
+        if self._token:
+            if not self._admits(headers.get("authorization", "")):
+                detail = "send the token of TIDEGATE__ADMIN__TOKEN as `Authorization: Bearer …`"
+                return json_response({"error": "unauthorized", "detail": detail}, 401)
+        elif not is_loopback(_host_of(headers.get("host", ""))):
+            detail = "without a token, this listener answers to 127.0.0.1, ::1 and localhost only"
+            return json_response({"error": "wrong_host", "detail": detail}, 403)
+        if scope["method"] in SAFE_METHODS:
+            return None
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+            return json_response(
+                {"error": "wrong_origin", "detail": "requests of other sites are refused"}, 403
+            )
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            detail = "send `Content-Type: application/json`"
+            return json_response({"error": "wrong_content_type", "detail": detail}, 415)
+        return None
+
+    def _admits(self, authorization: str) -> bool:
+        kind, _, token = authorization.partition(" ")
+        return kind.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token)
+
+
+def is_loopback(host: str) -> bool:
+    """True for a loopback address, and for the name that stands for one."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _host_of(header: str) -> str:
+    """The host of a Host header, without its port and brackets."""
+    return urlsplit(f"//{header}").hostname or ""
