@@ -190,3 +190,29 @@ def test_an_error_page_instead_of_json_is_a_failure() -> None:
             await client.get_json(url)
 
     run_against(answering(200, "<html>"), use)
+
+
+def test_redirects_are_followed_at_home_only() -> None:
+    seen: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        match request.path:
+            case "/old":
+                return web.Response(status=302, headers={"Location": "/new"})
+            case "/away":
+                return web.Response(status=302, headers={"Location": "http://localhost:9/steal"})
+            case "/loop":
+                return web.Response(status=302, headers={"Location": "/loop"})
+        return web.json_response({"authorization": request.headers["Authorization"]})
+
+    async def use(client: FetchClient, url: str, *_: object) -> None:
+        headers = {"Authorization": "Bearer secret"}
+        assert await client.get_json(f"{url}/old", headers=headers) == {"authorization": "Bearer secret"}
+        with pytest.raises(FetchRefusedError, match="another host, http://localhost:9/steal"):
+            await client.get_json(f"{url}/away", headers=headers)
+        with pytest.raises(FetchRefusedError, match="more than 5 times"):
+            await client.get_json(f"{url}/loop", headers=headers)
+        assert seen == ["/old", "/new", "/away", *["/loop"] * 5]
+
+    run_against(handler, use)

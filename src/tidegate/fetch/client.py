@@ -6,7 +6,7 @@ It does not retry by itself: a failure goes back to the run, which waits without
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import msgspec
@@ -16,6 +16,9 @@ from tidegate.core.ports import Clock
 from tidegate.fetch.errors import FetchFailedError, FetchRefusedError, FetchStatusError, HostPausedError
 from tidegate.fetch.hosts import HostBreakers
 from tidegate.fetch.retry_after import is_throttled, retry_after_seconds
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_REDIRECTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class FetchClient:
             wait = self._breakers.wait_seconds(host)
             raise HostPausedError(f"{host} is paused", retry_after_seconds=wait, host=host)
         try:
-            response = await self._send(method, url, params, headers, json)
+            response = await self._follow(method, url, params, headers, json)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             message = f"{method} {_shown(url)} failed: {type(error).__name__}: {error}".rstrip(": ")
             self._breakers.failed(host, message)
@@ -91,6 +94,29 @@ class FetchClient:
             self._breakers.abandoned(host)
             raise
         return self._judge(method, host, response)
+
+    async def _follow(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        json: Json,
+    ) -> FetchResponse:
+        """Send, and follow redirects of safe requests within the same scheme, host and port.
+
+        The headers may carry the integration's credentials, which are nobody else's business.
+        """
+        for _ in range(MAX_REDIRECTS):
+            response = await self._send(method, url, params, headers, json)
+            location = response.headers.get("location")
+            if response.status not in REDIRECTS or location is None or method not in ("GET", "HEAD"):
+                return response
+            target = urljoin(response.url, location)
+            if _origin(target) != _origin(response.url):
+                raise FetchRefusedError(f"{_shown(url)} redirects to another host, {_shown(target)}")
+            url, params = target, None
+        raise FetchRefusedError(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
 
     async def _send(
         self,
@@ -105,7 +131,9 @@ class FetchClient:
         if json is not None:
             data = msgspec.json.encode(json)
             sent.setdefault("Content-Type", "application/json")
-        async with self._pool().request(method, url, params=params, headers=sent, data=data) as response:
+        async with self._pool().request(
+            method, url, params=params, headers=sent, data=data, allow_redirects=False
+        ) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
@@ -158,6 +186,11 @@ class FetchClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.rsplit("@", 1)[-1]
 
 
 def _shown(url: str) -> str:
