@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from aiohttp import web
+
 from tests.pipeline.issues import IssueProcessor, KeyedIssueProcessor, MakeIntegration, issue
 from tidegate import EventPayload, ResourceConfig, WebhookEvent, WebhookEventRawResults
 from tidegate.core.entities import EntityRef
@@ -366,6 +368,40 @@ def test_a_paused_host_sends_runs_back_without_burning_attempts(make_integration
             await running.settle()
             run = (await running.explain(event_id)).runs[0]
             assert (run.state, run.failures) == (RunState.APPLIED, 0)
+
+    asyncio.run(scenario())
+
+
+def test_an_outage_of_a_third_party_that_nobody_else_asks_leaves_no_dead_letter(
+    make_integration: MakeIntegration,
+) -> None:
+    class Asking(IssueProcessor):
+        async def handle_event(
+            self, payload: EventPayload, resource_config: ResourceConfig
+        ) -> WebhookEventRawResults:
+            return WebhookEventRawResults([await self.integration.http.get_json(f"{address[0]}/issue")], [])
+
+    answers = [503] * 8 + [200]
+    address: list[str] = []
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response(issue()["issue"], status=answers.pop(0))
+
+    async def scenario() -> None:
+        app = web.Application()
+        app.router.add_get("/issue", handler)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        address.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        async with harness(make_integration(Asking)) as running:
+            running.dispatcher.pauses.hosts.open_seconds = 0.01
+            event_id = await running.deliver("/webhook", issue())
+            await running.settle()
+            run = (await running.explain(event_id)).runs[0]
+            assert run.failures <= 3
+            assert not answers
+        await runner.cleanup()
 
     asyncio.run(scenario())
 

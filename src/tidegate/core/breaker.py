@@ -11,10 +11,11 @@ class CircuitBreaker:
     """Closed while things work; open after `threshold` failures in a row; half-open lets one probe through.
 
     The time that it stays open doubles from `open_seconds` up to `max_open_seconds` with every failed probe,
-    and is never shorter than the Retry-After that came with the failure.
+    and is never shorter than the Retry-After that came with the failure. The threshold is no higher than the
+    default `max_retries` of processors, so that a single run learns of an outage before it gives up.
     """
 
-    threshold: int = 5
+    threshold: int = 3
     open_seconds: float = 1.0
     max_open_seconds: float = 10.0
     reason: str = ""

@@ -82,18 +82,20 @@ class FetchClient:
         """Make one request and read the answer whole."""
         host = urlsplit(url).netloc.rsplit("@", 1)[-1]
         if not self._breakers.admit(host):
-            wait = self._breakers.wait_seconds(host)
-            raise HostPausedError(f"{host} is paused", retry_after_seconds=wait, host=host)
+            raise self._paused(host, f"{host} is paused")
+        probing = self._breakers.is_paused(host)
         try:
             response = await self._follow(method, url, params, headers, json)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             message = f"{method} {_shown(url)} failed: {type(error).__name__}: {error}".rstrip(": ")
             self._breakers.failed(host, message)
+            if probing:
+                raise self._paused(host, message) from error
             raise FetchFailedError(message, host=host) from error
         except BaseException:
             self._breakers.abandoned(host)
             raise
-        return self._judge(method, host, response)
+        return self._judge(method, host, response, probing=probing)
 
     async def _follow(
         self,
@@ -143,7 +145,10 @@ class FetchClient:
             plain = {name.lower(): value for name, value in response.headers.items()}
             return FetchResponse(response.status, str(response.url), plain, bytes(body))
 
-    def _judge(self, method: str, host: str, response: FetchResponse) -> FetchResponse:
+    def _paused(self, host: str, message: str) -> HostPausedError:
+        return HostPausedError(message, retry_after_seconds=self._breakers.wait_seconds(host), host=host)
+
+    def _judge(self, method: str, host: str, response: FetchResponse, *, probing: bool) -> FetchResponse:
         status = response.status
         if 200 <= status < 300:
             self._breakers.succeeded(host)
@@ -152,6 +157,8 @@ class FetchClient:
         if status >= 500 or is_throttled(status, response.headers):
             wait = retry_after_seconds(status, response.headers, self._clock.now())
             self._breakers.failed(host, f"{shown} answered {status}", wait)
+            if probing:
+                raise self._paused(host, f"{shown} answered {status}")
             raise FetchFailedError(
                 f"{shown} answered {status}", host=host, status=status, retry_after_seconds=wait
             )

@@ -37,4 +37,4 @@ class FetchFailedError(RetryableError):
 
 
 class HostPausedError(UnavailableError):
-    """Requests to this host are paused; the run goes back undecided and burns no attempt."""
+    """Requests to this host are paused, or the probe failed; the run goes back undecided and burns no attempt."""

@@ -9,10 +9,11 @@ from tidegate.core.signals import DependencyPaused, Telemetry
 
 @dataclass(slots=True)
 class HostBreakers:
-    """The breakers of all hosts that were asked so far."""
+    """The breakers of all hosts that were asked so far. A host rests `open_seconds` at first, then longer."""
 
     clock: Clock
     telemetry: Telemetry
+    open_seconds: float = 1.0
     _breakers: dict[str, CircuitBreaker] = field(default_factory=dict[str, CircuitBreaker])
 
     def admit(self, host: str) -> bool:
@@ -23,6 +24,11 @@ class HostBreakers:
         """How long the host is still to be left alone; 0 if it may be asked."""
         breaker = self._breakers.get(host)
         return 0.0 if breaker is None else breaker.wait_seconds(self.clock.monotonic())
+
+    def is_paused(self, host: str) -> bool:
+        """True while the host is left alone, and while a probe is on its way."""
+        breaker = self._breakers.get(host)
+        return breaker is not None and breaker.is_open
 
     def paused(self) -> dict[str, str]:
         """The paused hosts, with the reason."""
@@ -42,7 +48,7 @@ class HostBreakers:
             breaker.abandoned()
 
     def failed(self, host: str, reason: str, retry_after_seconds: float | None = None) -> None:
-        breaker = self._breakers.setdefault(host, CircuitBreaker())
+        breaker = self._breakers.setdefault(host, CircuitBreaker(open_seconds=self.open_seconds))
         was_open = breaker.is_open
         breaker.failed(self.clock.monotonic(), reason, retry_after_seconds)
         if breaker.is_open and not was_open:
