@@ -6,13 +6,14 @@ of several runs of that rank the oldest gives the reason.
 
 from tidegate.engines.sqlite.transaction import Transaction
 
-_RANK = """CASE runs.state
+_RANK = """CASE iif(runs.config = '' AND runs.state = 'applied', 'rerouted', runs.state)
     WHEN 'ready' THEN 9 WHEN 'held' THEN 9 WHEN 'claimed' THEN 9
     WHEN 'dead' THEN 8
     WHEN 'discarded' THEN 7
     WHEN 'rejected' THEN 6
     WHEN 'applied' THEN iif(runs.newest_seq = linked.event_seq, 5, 4)
-    ELSE 3 END"""
+    WHEN 'ignored' THEN 3
+    ELSE 2 END"""
 
 _STATE = """CASE outcome.rank
     WHEN 9 THEN 'routed'
@@ -24,7 +25,7 @@ _STATE = """CASE outcome.rank
     ELSE 'ignored' END"""
 
 _REASON = """CASE
-    WHEN outcome.rank IN (9, 5) THEN ''
+    WHEN outcome.rank IN (9, 5, 2) THEN ''
     WHEN outcome.rank = 4 THEN 'coalesced into run ' || outcome.run_id
     ELSE outcome.detail END"""
 
@@ -40,7 +41,7 @@ FROM (
     FROM event_runs AS mine
     CROSS JOIN event_runs AS linked ON linked.event_seq = mine.event_seq
     CROSS JOIN runs ON runs.id = linked.run_id
-    WHERE mine.run_id = ?1 AND NOT (runs.config = '' AND runs.state = 'applied')
+    WHERE mine.run_id = ?1
     GROUP BY linked.event_seq
 ) AS outcome
 WHERE events.seq = outcome.event_seq AND events.state <> {_STATE}

@@ -1,0 +1,467 @@
+"""The agreement test: whatever is done to the two engines, they answer the same, and the guarantees hold.
+
+The engine in memory is the model. A crash abandons claims at any point: what was committed is all there is.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tidegate.core.entities import Entity, EntityRef
+from tidegate.core.errors import StaleClaimError
+from tidegate.core.events import EventHeaders, IncomingEvent
+from tidegate.core.inspection import EventDetail, EventFilter, Page, RunDetail, RunFilter
+from tidegate.core.lifecycle import (
+    LIVE_EVENT_STATES,
+    RUN_TRANSITIONS,
+    EventState,
+    RunState,
+)
+from tidegate.core.ports import Accepted, Duplicate
+from tidegate.core.runs import (
+    ROUTING_CONFIG,
+    Completed,
+    Dead,
+    EntityWrite,
+    EventClaim,
+    Ignored,
+    Rejected,
+    Released,
+    Rerouted,
+    Retry,
+    Routing,
+    RunClaim,
+    RunRequest,
+    Settlement,
+    WriteAction,
+    lane_of,
+)
+from tidegate.engines.memory import MemoryEngine
+from tidegate.engines.outcomes import LinkedRun, conclude
+from tidegate.engines.sqlite import SqliteEngine
+from tidegate.testing.clock import FakeClock
+from tidegate.testing.engine_suite import FullEngine
+
+LEASE_SECONDS = 10.0
+MAX_BACKLOG = 15
+ALL = Page(limit=1000)
+REFS = tuple(EntityRef("service", name) for name in "ab")
+
+ResultT = TypeVar("ResultT")
+Verb = Callable[[FullEngine], Awaitable[Any]]
+
+
+def request(processor: str, config: str, key: str | None) -> RunRequest:
+    return RunRequest(processor, config, "kind", key, lane_of(processor, config, key))
+
+
+PROCESSORS = st.sampled_from(("P", "Q"))
+# Few lanes and entities, so that things meet.
+LANED = st.builds(request, PROCESSORS, st.just("one"), st.sampled_from(("k1", "k1", "k2")))
+LANELESS = st.builds(request, PROCESSORS, st.just("one"), st.none())
+ROUTED_AGAIN = st.builds(
+    lambda name: RunRequest(name, ROUTING_CONFIG, "", None, None, 1.0, "raised"), PROCESSORS
+)
+REQUESTS = st.one_of(LANED, LANED, LANELESS, ROUTED_AGAIN)
+SOME_REQUESTS = st.lists(REQUESTS, min_size=1, max_size=2).map(tuple)
+ROUTINGS = st.one_of(
+    st.builds(Routing, SOME_REQUESTS),
+    st.builds(Routing, reason=st.just("nobody wants it"), dead=st.booleans()),
+)
+
+
+def write(ref: EntityRef, action: WriteAction, title: str) -> EntityWrite:
+    entity = Entity(ref.identifier, ref.blueprint, title=title) if action is WriteAction.UPSERT else None
+    return EntityWrite(ref, action, action.value, entity)
+
+
+SOME_REFS = st.sets(st.sampled_from(REFS))
+TITLES = st.sampled_from(("x", "y"))
+CHANGES = st.sampled_from((WriteAction.UPSERT, WriteAction.UPSERT, WriteAction.DELETE))
+WRITES = st.lists(
+    st.builds(write, st.sampled_from(REFS), CHANGES | st.sampled_from(WriteAction), TITLES),
+    max_size=2,
+    unique_by=lambda made: made.ref,
+).map(tuple)
+CHANGES_OF_ONE = st.builds(write, st.just(REFS[0]), CHANGES, TITLES)
+DELAYS = st.sampled_from((0.0, 0.0, 3.0, 20.0))
+COMPLETIONS = st.builds(Completed, WRITES, SOME_REFS.map(sorted).map(tuple))
+SETTLEMENTS: st.SearchStrategy[Settlement] = st.one_of(
+    COMPLETIONS,
+    COMPLETIONS,
+    st.builds(Retry, DELAYS, st.just("failed"), WRITES),
+    st.builds(Released, DELAYS, st.just("released")),
+    st.builds(Dead, st.just("dead"), WRITES),
+    st.builds(Dead, st.just("dead")),
+    st.builds(Ignored, st.just("ignored")),
+    st.builds(Rejected, st.just("rejected")),
+    st.builds(Rerouted, st.lists(REQUESTS, max_size=2).map(tuple), st.just("rerouted")),
+)
+DEAD_FILTERS = st.builds(
+    RunFilter, processor=st.none() | PROCESSORS, error=st.sampled_from((None, None, "dead", "else"))
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """All that can be seen of an engine."""
+
+    backlog: object
+    events: list[EventDetail]
+    runs: list[RunDetail]
+    writes: list[object]
+
+
+async def picture_of(engine: FullEngine) -> Picture:
+    events = await engine.find_events(EventFilter(), ALL)
+    runs = await engine.find_runs(RunFilter(), ALL)
+    details = [await engine.event(record.id) for record in events]
+    assert [detail.record for detail in details] == events
+    run_details = [await engine.run(record.id) for record in runs]
+    assert [detail.record for detail in run_details] == runs
+    writes = [await engine.writes(ref, ALL) for ref in REFS]
+    return Picture(await engine.backlog(), details, run_details, writes)
+
+
+class Agreement(RuleBasedStateMachine):
+    """Drives both engines. Claims are kept by their place in lists, stale ones too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = Path(tempfile.mkdtemp(prefix="tidegate-agreement-"))
+        self.clock = FakeClock()
+        self.memory = MemoryEngine(self.clock, lease_seconds=LEASE_SECONDS, max_backlog=MAX_BACKLOG)
+        self.stack = AsyncExitStack()
+        self.event_claims: list[EventClaim] = []
+        self.run_claims: list[RunClaim] = []
+        self.leases: dict[str, tuple[int, datetime]] = {}
+        self.accepted: set[int] = set()
+        self.pruned = 0
+        self.made = 0
+        self.tokens = 0
+        self.seen = Picture(None, [], [], [])
+
+    @initialize()
+    def start(self) -> None:
+        self.runner.run(self.open())
+        connection = apsw.Connection(str(self.folder / "engine.db"), apsw.SQLITE_OPEN_READONLY)
+        self.tokens = connection.execute("SELECT token FROM counters").get
+        connection.close()
+        self.memory._store.last_token = self.tokens  # a new file's tokens begin where time stands
+        self.seen = self.look()
+
+    async def open(self) -> None:
+        opened = SqliteEngine.open(
+            self.folder / "engine.db", clock=self.clock, lease_seconds=LEASE_SECONDS, max_backlog=MAX_BACKLOG
+        )
+        self.sqlite = await self.stack.enter_async_context(opened)
+
+    def teardown(self) -> None:
+        self.runner.run(self.stack.aclose())
+        self.runner.run(self.memory.close())
+        self.runner.close()
+        shutil.rmtree(self.folder)
+
+    def both(self, verb: Verb) -> Any:
+        """Do it to both engines; they answer the same."""
+        expected = self.runner.run(self.answer(verb, self.memory))
+        found = self.runner.run(self.answer(verb, self.sqlite))
+        assert found == expected
+        return expected
+
+    async def answer(self, verb: Verb, engine: FullEngine) -> object:
+        try:
+            return await verb(engine)
+        except StaleClaimError:
+            return StaleClaimError
+
+    def look(self) -> Picture:
+        return self.both(picture_of)
+
+    def changes_nothing(self, since: Picture) -> None:
+        assert self.look() == since
+
+    # --- events ----------------------------------------------------------------------------------------
+
+    @rule(
+        path=st.sampled_from(("/one", "/two")),
+        delivery_id=st.sampled_from((None, "d-1", "d-2")),
+        replay=st.sampled_from((False, False, True)),
+    )
+    def enqueue(self, path: str, delivery_id: str | None, replay: bool) -> None:
+        event = self.event(path, delivery_id, replay_of="another" if replay else None)
+        before = self.look()
+        twins = [
+            detail.record.id
+            for detail in before.events
+            if (detail.record.path, detail.record.delivery_id) == (path, delivery_id)
+            and detail.record.state not in {EventState.DEAD, EventState.DISCARDED}
+        ]
+        outcome = self.both(lambda engine: engine.enqueue(event))
+        if isinstance(outcome, Accepted):
+            assert not twins or replay or delivery_id is None
+            assert all(outcome.seq > seq for seq in self.accepted)
+            self.accepted.add(outcome.seq)
+            return
+        if isinstance(outcome, Duplicate):
+            assert outcome.event_id == twins[0]
+        else:
+            assert self.runner.run(self.memory.backlog()).unfinished >= MAX_BACKLOG
+        self.changes_nothing(before)
+
+    def event(self, path: str, delivery_id: str | None, replay_of: str | None = None) -> IncomingEvent:
+        self.made += 1
+        return IncomingEvent(
+            id=f"{self.made:08x}-event",
+            path=path,
+            headers=EventHeaders({"X-Number": str(self.made)}),
+            body=b"{}",
+            received_at=self.clock.now(),
+            trace_id="t",
+            delivery_id=delivery_id,
+            replay_of=replay_of,
+        )
+
+    @rule(limit=st.integers(0, 3))
+    def claim_events(self, limit: int) -> None:
+        claims = self.both(lambda engine: engine.claim_events(limit))
+        self.take_tokens([claim.token for claim in claims])
+        self.event_claims += claims
+
+    @precondition(lambda self: self.event_claims)
+    @rule(data=st.data(), routing=ROUTINGS)
+    def route(self, data: st.DataObject, routing: Routing) -> None:
+        """Any claim that was ever given: most are stale."""
+        claim = data.draw(st.sampled_from(self.event_claims))
+        if not self.route_both(claim, routing):
+            self.changes_nothing(self.seen)
+
+    @rule(routings=st.lists(ROUTINGS, min_size=3, max_size=3))
+    def route_what_is_queued(self, routings: list[Routing]) -> None:
+        self.claim_events(3)
+        for claim, routing in zip(self.event_claims[::-1], routings, strict=False):
+            self.route_both(claim, routing)
+
+    @rule(requests=SOME_REQUESTS)
+    def deliver(self, requests: tuple[RunRequest, ...]) -> None:
+        self.enqueue("/one", None, False)
+        self.route_what_is_queued([Routing(requests)] * 3)
+
+    @rule(requests=SOME_REQUESTS)
+    def deliver_again(self, requests: tuple[RunRequest, ...]) -> None:
+        self.deliver(requests)
+
+    # --- runs ------------------------------------------------------------------------------------------
+
+    @rule(limit=st.integers(1, 4), excluding=st.sets(PROCESSORS, max_size=1))
+    def claim_runs(self, limit: int, excluding: set[str]) -> None:
+        before = {detail.record.id: detail.record.state for detail in self.look().runs}
+        claims = self.both(lambda engine: engine.claim_runs(limit, excluding))
+        self.take_tokens([claim.token for claim in claims])
+        self.run_claims += claims
+        now = self.clock.now()
+        for claim in claims:
+            assert claim.processor not in excluding
+            if claim.lane is None:
+                continue
+            run_id, ends_at = self.leases.get(claim.lane, (0, now))
+            assert ends_at <= now or before.get(run_id) is not RunState.CLAIMED, "two live claims of a lane"
+            self.leases[claim.lane] = (claim.run_id, self.lease_end(claim.run_id))
+
+    @rule()
+    def claim_all_runs(self) -> None:
+        self.claim_runs(10, set())
+
+    def take_tokens(self, tokens: list[int]) -> None:
+        for token in tokens:
+            assert token > self.tokens
+            self.tokens = token
+
+    def lease_end(self, run_id: int) -> datetime:
+        due_at = self.runner.run(self.memory.run(run_id)).record.due_at
+        assert due_at is not None
+        return due_at
+
+    def stage_both(
+        self, claim: RunClaim, upserts: Collection[EntityRef], candidates: Collection[EntityRef] = REFS
+    ) -> None:
+        self.both(lambda engine: engine.stage(claim, upserts, candidates))
+
+    def settle_both(self, claim: RunClaim, settlement: Settlement) -> bool:
+        return self.both(lambda engine: engine.settle(claim, settlement))
+
+    def route_both(self, claim: EventClaim, routing: Routing) -> bool:
+        return self.both(lambda engine: engine.route(claim, routing))
+
+    def live_claims(self) -> list[RunClaim]:
+        tokens = {
+            detail.attempts[-1].token for detail in self.seen.runs if detail.record.state is RunState.CLAIMED
+        }
+        return [claim for claim in self.run_claims if claim.token in tokens]
+
+    @precondition(lambda self: self.run_claims)
+    @rule(data=st.data(), upserts=SOME_REFS, candidates=SOME_REFS)
+    def stage(self, data: st.DataObject, upserts: set[EntityRef], candidates: set[EntityRef]) -> None:
+        claim = data.draw(st.sampled_from(self.run_claims))
+        self.stage_both(claim, upserts, candidates)
+
+    @precondition(lambda self: self.run_claims)
+    @rule(data=st.data(), settlement=SETTLEMENTS)
+    def settle(self, data: st.DataObject, settlement: Settlement) -> None:
+        """Any claim that was ever given: most are stale."""
+        claim = data.draw(st.sampled_from(self.run_claims))
+        if not self.settle_both(claim, settlement):
+            self.changes_nothing(self.seen)
+
+    @precondition(lambda self: self.live_claims())
+    @rule(data=st.data(), settlement=SETTLEMENTS)
+    def settle_a_live_claim(self, data: st.DataObject, settlement: Settlement) -> None:
+        claim = data.draw(st.sampled_from(self.live_claims()))
+        assert self.settle_both(claim, settlement)
+
+    @precondition(lambda self: self.live_claims())
+    @rule(settlements=st.lists(SETTLEMENTS, min_size=2, max_size=2), upserts=SOME_REFS)
+    def settle_live_claims(self, settlements: list[Settlement], upserts: set[EntityRef]) -> None:
+        """The newest first: they overlap."""
+        for claim, settlement in zip(self.live_claims()[::-1], settlements, strict=False):
+            self.stage_both(claim, upserts)
+            self.settle_both(claim, settlement)
+
+    @precondition(lambda self: len(self.live_claims()) >= 2)
+    @rule(changes=st.lists(CHANGES_OF_ONE, min_size=2, max_size=2), dropped=SOME_REFS)
+    def overlap(self, changes: list[EntityWrite], dropped: set[EntityRef]) -> None:
+        """Two claims that are live at once write the same entity, the newest first."""
+        for claim, change in zip(self.live_claims()[::-1], changes, strict=False):
+            done = Completed((change,), tuple(sorted(dropped)))
+            self.stage_both(claim, {change.ref})
+            self.settle_both(claim, done)
+
+    @rule(requested=LANED, settlement=SETTLEMENTS)
+    def meet_on_a_lane(self, requested: RunRequest, settlement: Settlement) -> None:
+        """An event comes while a run of its lane is claimed; then the claim ends."""
+        self.deliver((requested,))
+        self.claim_all_runs()
+        self.deliver((requested,))
+        for claim in [claim for claim in self.run_claims if claim.lane == requested.lane][-1:]:
+            self.settle_both(claim, settlement)
+
+    @precondition(lambda self: self.run_claims)
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        claims = data.draw(st.lists(st.sampled_from(self.run_claims), max_size=3))
+        renewed = self.both(lambda engine: engine.renew(claims))
+        for claim in claims:
+            if claim.run_id in renewed and claim.lane is not None:
+                self.leases[claim.lane] = (claim.run_id, self.lease_end(claim.run_id))
+
+    @precondition(lambda self: self.run_claims)
+    @rule(data=st.data())
+    def refresh(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.run_claims))
+        self.both(lambda engine: engine.refresh(claim.run_id))
+
+    # --- time and operators ----------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from((0.5, 4.0, LEASE_SECONDS, 3 * LEASE_SECONDS)))
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule()
+    def crash(self) -> None:
+        self.memory = self.memory.crash()
+        self.runner.run(self.stack.aclose())
+        self.runner.run(self.open())
+        self.changes_nothing(self.seen)
+
+    def states(self) -> set[RunState]:
+        return {detail.record.state for detail in self.seen.runs}
+
+    @precondition(lambda self: RunState.DEAD in self.states())
+    @rule(where=DEAD_FILTERS, limit=st.integers(0, 3))
+    def redrive(self, where: RunFilter, limit: int) -> None:
+        self.both(lambda engine: engine.redrive(where, limit))
+
+    @precondition(lambda self: RunState.DEAD in self.states())
+    @rule(where=DEAD_FILTERS, limit=st.integers(0, 3))
+    def discard(self, where: RunFilter, limit: int) -> None:
+        self.both(lambda engine: engine.discard(where, limit))
+
+    @precondition(lambda self: any(detail.record.finished_at for detail in self.seen.events))
+    @rule(limit=st.integers(1, 3))
+    def prune(self, limit: int) -> None:
+        kept = {
+            detail.record.seq
+            for detail in self.look().events
+            if detail.record.state in LIVE_EVENT_STATES or detail.record.state is EventState.DEAD
+        }
+        self.pruned += self.both(lambda engine: engine.prune(self.clock.now(), limit))
+        assert {detail.record.seq for detail in self.look().events} >= kept
+
+    # --- what always holds -----------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_lost_and_everything_adds_up(self) -> None:
+        before, self.seen = self.seen, self.look()
+        seqs = {detail.record.seq for detail in self.seen.events}
+        assert seqs <= self.accepted
+        assert len(seqs) + self.pruned == len(self.accepted)
+        check_backlog(self.seen)
+        for detail in self.seen.events:
+            check_event(detail)
+        check_transitions(before, self.seen)
+
+
+def check_backlog(seen: Picture) -> None:
+    backlog: Any = seen.backlog
+    runs = [detail.record.state for detail in seen.runs]
+    counted = [
+        runs.count(state) for state in (RunState.READY, RunState.HELD, RunState.CLAIMED, RunState.DEAD)
+    ]
+    assert counted == [backlog.ready_runs, backlog.held_runs, backlog.claimed_runs, backlog.dead_runs]
+    queued = [detail for detail in seen.events if detail.record.state is EventState.QUEUED]
+    assert len(queued) == backlog.queued_events
+
+
+def check_event(detail: EventDetail) -> None:
+    """An event that was routed is in the state that its runs ask for."""
+    record = detail.record
+    assert (record.finished_at is None) == (record.state in LIVE_EVENT_STATES)
+    if not detail.runs:
+        assert record.state in {EventState.QUEUED, EventState.IGNORED, EventState.DEAD}
+        return
+    links = [
+        LinkedRun(run.id, run.state, run.config, run.id in detail.carried, run.detail) for run in detail.runs
+    ]
+    assert conclude(links)[0] is record.state
+
+
+def check_transitions(before: Picture, after: Picture) -> None:
+    """Runs move only as the lifecycle says, in two steps at most (a settlement may free and merge a run)."""
+    old = {detail.record.id: detail.record.state for detail in before.runs}
+    for detail in after.runs:
+        run = detail.record
+        if run.id in old and old[run.id] is not run.state:
+            reached = {end for (start, _), end in RUN_TRANSITIONS.items() if start is old[run.id]}
+            further = {end for (start, _), end in RUN_TRANSITIONS.items() if start in reached}
+            assert run.state in reached | further, f"{old[run.id]} became {run.state}"
+
+
+AgreementTest = Agreement.TestCase
+AgreementTest.settings = settings(
+    max_examples=25,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
