@@ -75,6 +75,7 @@ def test_an_outage_raises_and_the_same_changes_work_later(status: int) -> None:
         (format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True), 1500, 1801),
         ("soon", None, None),
     ],
+    ids=["seconds", "fraction", "date", "nonsense"],
 )
 def test_retry_after_is_handed_on(retry_after: str, least: float | None, most: float | None) -> None:
     async def scenario(stub: PortStub, target: PortTarget) -> None:

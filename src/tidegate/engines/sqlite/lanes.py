@@ -42,7 +42,6 @@ class LaneRuns(NamedTuple):
 
     claimed: int | None = None
     pending: int | None = None
-    pending_state: RunState = RunState.READY
 
 
 def live_runs(tx: Transaction, lane: str) -> LaneRuns:
@@ -53,7 +52,7 @@ def live_runs(tx: Transaction, lane: str) -> LaneRuns:
     if active[1] == RunState.READY:
         return LaneRuns(pending=active[0])
     held = tx.row(_HELD, (lane,))
-    return LaneRuns(active[0], held[0] if held else None, RunState.HELD)
+    return LaneRuns(active[0], held[0] if held else None)
 
 
 def request_run(tx: Transaction, event_seq: int, path: str, request: RunRequest) -> None:
