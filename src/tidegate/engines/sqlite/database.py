@@ -12,6 +12,12 @@ Row = tuple[Any, ...]
 SqliteError = apsw.Error
 """The root of what SQLite raises."""
 
+CorruptError = apsw.CorruptError
+"""SQLite found that the file's content is damaged."""
+
+BUSY_SECONDS = 5.0
+"""How long to wait for another process that writes."""
+
 _CACHED_STATEMENTS = 256
 _BUGS = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.MisuseError, apsw.BindingsError)
 
@@ -19,28 +25,45 @@ _BUGS = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.MisuseErr
 class Database:
     """A connection. Used by one thread at a time; statements are prepared once and kept."""
 
-    def __init__(self, path: Path, *, readonly: bool = False, busy_seconds: float = 5.0) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
         """Raises SqliteError."""
         flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
         self._connection: Any = apsw.Connection(str(path), flags, statementcachesize=_CACHED_STATEMENTS)
-        self._connection.set_busy_timeout(int(busy_seconds * 1000))
+        self._connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
         # Without it, SQLite compiles a statement anew whenever a value compared with a column of a partial
         # index changes, which costs several times as much as running it.
         self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-        self._execute: Any = self._connection.cursor().execute
+        self._execute: Any = None
+        self._renew()
 
     def run(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Execute a statement whose rows do not matter; answers how many rows it changed."""
-        self._execute(sql, values)
-        return self._connection.changes()
+        try:
+            self._execute(sql, values)
+            return self._connection.changes()
+        except SqliteError:
+            self._renew()
+            raise
 
     def row(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
         """The first row, None if there is none."""
-        return self._execute(sql, values).fetchone()
+        try:
+            return self._execute(sql, values).fetchone()
+        except SqliteError:
+            self._renew()
+            raise
 
     def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """All rows. Bound the query."""
-        return self._execute(sql, values).fetchall()
+        try:
+            return self._execute(sql, values).fetchall()
+        except SqliteError:
+            self._renew()
+            raise
+
+    def _renew(self) -> None:
+        """A cursor whose statement failed would raise that error once more when it is used next."""
+        self._execute = self._connection.cursor().execute
 
     def pragma(self, name: str, *value: Value) -> Any:
         """Read a pragma, or set it if a value is given."""
@@ -63,8 +86,3 @@ class Database:
 def is_outage(error: Exception) -> bool:
     """True for what SQLite says about files, locks, memory and disks; False for our own bugs."""
     return isinstance(error, apsw.Error) and not isinstance(error, _BUGS)
-
-
-def is_corruption(error: Exception) -> bool:
-    """True if SQLite found that the file's content is damaged."""
-    return isinstance(error, apsw.CorruptError)

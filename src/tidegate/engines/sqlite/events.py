@@ -11,9 +11,9 @@ from tidegate.core.lifecycle import EventState
 from tidegate.core.ports import Accepted, BacklogFull, Duplicate, EnqueueOutcome
 from tidegate.core.runs import EventClaim, Routing
 from tidegate.engines.instants import from_us, to_us
-from tidegate.engines.sqlite.database import Row, is_corruption
+from tidegate.engines.sqlite.database import CorruptError, Row
 from tidegate.engines.sqlite.lanes import request_run
-from tidegate.engines.sqlite.transaction import Transaction
+from tidegate.engines.sqlite.transaction import DamageError, Transaction
 from tidegate.engines.wakeups import Work
 
 _TWIN = (
@@ -37,6 +37,7 @@ _END_ROUTING = (
     "UPDATE events SET state = ?, due_us = NULL, finished_us = ?, reason = ?"
     " WHERE seq = ? AND token = ? AND due_us IS NOT NULL"
 )
+_KILL = "UPDATE events SET state = 'dead', due_us = NULL, finished_us = ?, reason = ? WHERE seq = ?"
 
 EVENT_COLUMNS = (
     "events.seq, events.id, events.path, events.received_us, events.delivery_id, events.replay_of,"
@@ -130,22 +131,20 @@ def _lend(tx: Transaction, seq: int) -> EventClaim | None:
     try:
         row = tx.row(_READ, (seq,))
         event = read_event(row or (None,) * 9)
-    except Exception as error:
-        if not (isinstance(error, UnreadableError) or is_corruption(error)):
-            raise
-        _finish_unreadable(tx, seq, error)
+    except UnreadableError as error:
+        _kill(tx, seq, str(error))
         return None
+    except CorruptError as error:
+        reason = str(error)
+        raise DamageError(lambda later: _kill(later, seq, reason)) from error
     token = tx.counters.next_token()
     lent = tx.row(_LEND, (tx.lease_end_us, token, seq))
     return EventClaim(event, token, lent[0] if lent else 0)
 
 
-def _finish_unreadable(tx: Transaction, seq: int, error: Exception) -> None:
-    reason = f"it cannot be read: {error}"
-    tx.run(
-        "UPDATE events SET state = 'dead', due_us = NULL, finished_us = ?, reason = ? WHERE seq = ?",
-        (tx.now_us, reason, seq),
-    )
+def _kill(tx: Transaction, seq: int, reason: str) -> None:
+    """An event whose data cannot be read goes DEAD."""
+    tx.run(_KILL, (tx.now_us, f"it cannot be read: {reason}", seq))
     tx.counters.queued_events -= 1
 
 

@@ -6,12 +6,12 @@ from typing import NamedTuple
 from tidegate.core.lifecycle import RunState
 from tidegate.core.runs import Released, RunClaim
 from tidegate.engines.settlements import EXPIRED
-from tidegate.engines.sqlite.database import Row, is_corruption
+from tidegate.engines.sqlite.database import CorruptError, Row
 from tidegate.engines.sqlite.events import EVENT_COLUMNS, UnreadableError, read_event
 from tidegate.engines.sqlite.lanes import unblock
 from tidegate.engines.sqlite.outcomes import conclude
 from tidegate.engines.sqlite.settling import record_attempt, settle
-from tidegate.engines.sqlite.transaction import Transaction
+from tidegate.engines.sqlite.transaction import DamageError, Transaction
 from tidegate.engines.turns import take_turns
 
 # Each step jumps to the next processor by the index, however many runs each has.
@@ -87,11 +87,12 @@ def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
         if row is None:
             return None
         event = read_event(row[_RUN_COLUMNS:])
-    except Exception as error:
-        if not (isinstance(error, UnreadableError) or is_corruption(error)):
-            raise
-        _kill(tx, run_id, error)
+    except UnreadableError as error:
+        _kill(tx, run_id, str(error))
         return None
+    except CorruptError as error:
+        reason = str(error)
+        raise DamageError(lambda later: _kill(later, run_id, reason)) from error
     (
         state,
         old_token,
@@ -127,10 +128,10 @@ def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
     )
 
 
-def _kill(tx: Transaction, run_id: int, error: Exception) -> None:
+def _kill(tx: Transaction, run_id: int, reason: str) -> None:
     """A run whose data cannot be read goes DEAD, and does not block its lane."""
     state = _state_of(tx, run_id)
-    row = tx.row(_KILL, (run_id, tx.now_us, f"it cannot be read: {error}"))
+    row = tx.row(_KILL, (run_id, tx.now_us, f"it cannot be read: {reason}"))
     tx.counters.moved(state, RunState.DEAD)
     if row is not None and row[0] is not None:
         unblock(tx, row[0])

@@ -63,6 +63,18 @@ _values_of = attrgetter(*_COLUMNS)
 SELECT_COUNTERS = f"SELECT {', '.join(_COLUMNS)} FROM counters"  # noqa: S608 - own text
 
 
+class DamageError(Exception):
+    """A row cannot be read because the file is damaged there. Stays inside this engine.
+
+    SQLite refuses to write in a transaction that met damage, so it has to be rolled back; `put_aside` then
+    takes the row out of the way, in a transaction of its own.
+    """
+
+    def __init__(self, put_aside: "Callable[[Transaction], None]") -> None:
+        super().__init__("the file is damaged")
+        self.put_aside = put_aside
+
+
 @dataclass(slots=True)
 class Transaction:
     """An open write transaction. `added` collects what may be claimable once it is committed; `run`, `row`

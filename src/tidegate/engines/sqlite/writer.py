@@ -10,18 +10,27 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from tidegate.core.errors import EngineUnavailableError, TidegateError
 from tidegate.core.ports import Clock
 from tidegate.engines.instants import span_us, to_us
 from tidegate.engines.sqlite.database import Database, SqliteError, is_outage
-from tidegate.engines.sqlite.transaction import Transaction
+from tidegate.engines.sqlite.transaction import DamageError, Transaction
 from tidegate.engines.wakeups import Wakeups, Work
 
 MAX_BATCH = 256
 
 ResultT = TypeVar("ResultT")
+Step: TypeAlias = Callable[[Transaction], None]
+
+
+class NotBegunError(Exception):
+    """The write lock was not to be had: nothing was tried. Stays inside this module."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @dataclass(eq=False, slots=True)
@@ -142,29 +151,43 @@ class Writer:
 
     def _commit(self, orders: list[Order[Any]]) -> set[Work]:
         """Fill in the outcomes; answers what may be claimable now."""
+        added = set[Work]()
+        failure = self._transact([order.attempt for order in orders], added)
+        if failure is None:
+            return added
+        if isinstance(failure, NotBegunError):
+            for order in orders:
+                order.outcome = self._named(failure)
+            return added
+        for order in orders:
+            self._commit_alone(order, added)
+        return added
+
+    def _commit_alone(self, order: Order[Any], added: set[Work]) -> None:
+        """Once more if a damaged row was in the way: it is put aside in a transaction before that one."""
+        failure = self._transact([order.attempt], added)
+        while isinstance(failure, DamageError):
+            failure = self._transact([failure.put_aside], added) or self._transact([order.attempt], added)
+        if failure is not None:
+            order.outcome = self._named(failure)
+
+    def _transact(self, steps: list[Step], added: set[Work]) -> Exception | None:
+        """One transaction; the error if it was rolled back. No error may end this thread."""
         try:
-            transaction = self._begin()
-        except Exception as error:  # noqa: BLE001 - a failure belongs to who waits, not to this thread
+            now_us, lease_us = to_us(self.clock.now()), span_us(self.lease_seconds)
+            transaction = Transaction.begin(self.database, now_us, lease_us, self.max_backlog)
+        except Exception as error:  # noqa: BLE001 - it belongs to who waits
             self._roll_back()
-            for order in orders:
-                order.outcome = self._named(error)
-            return set()
+            return NotBegunError(error)
         try:
-            for order in orders:
-                order.attempt(transaction)
+            for step in steps:
+                step(transaction)
             transaction.commit()
         except Exception as error:  # noqa: BLE001 - as above
             self._roll_back()
-            if len(orders) == 1:
-                orders[0].outcome = self._named(error)
-                return set()
-        else:
-            return transaction.added
-        return set[Work]().union(*(self._commit([order]) for order in orders))
-
-    def _begin(self) -> Transaction:
-        now_us, lease_us = to_us(self.clock.now()), span_us(self.lease_seconds)
-        return Transaction.begin(self.database, now_us, lease_us, self.max_backlog)
+            return error
+        added |= transaction.added
+        return None
 
     def _roll_back(self) -> None:
         if self.database.in_transaction:
@@ -172,6 +195,8 @@ class Writer:
                 self.database.run("ROLLBACK")
 
     def _named(self, error: Exception) -> Exception:
+        if isinstance(error, NotBegunError):
+            error = error.reason
         if not is_outage(error):
             return error
         return EngineUnavailableError(f"the engine {self.where} cannot commit now: {error}")
