@@ -7,6 +7,7 @@ Run: .venv/bin/python bench/engine.py [--backlogs 1000,100000] [--events 5000] [
 
 import argparse
 import asyncio
+import resource
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -141,7 +142,10 @@ async def measure_at(backlog: int, events: int, args: argparse.Namespace) -> Non
             for name, cpu_us, rate in meter.rows:
                 print(f"{backlog:>9,} {name:<30} {cpu_us:>8.1f} µs CPU {rate:>10,.0f}/s", flush=True)
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
-            print(f"{backlog:>9,} file {size / (backlog + events):,.0f} bytes an event", flush=True)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            print(
+                f"{backlog:>9,} file {size / (backlog + events):,.0f} bytes an event, peak memory {peak} MB"
+            )
 
 
 def main() -> None:

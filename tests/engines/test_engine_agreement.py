@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,120 +17,47 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tidegate.core.entities import Entity, EntityRef
+from tests.engines.commands import (
+    CHANGES_OF_ONE,
+    DEAD_FILTERS,
+    LANED,
+    PROCESSORS,
+    REFS,
+    ROUTINGS,
+    SETTLEMENTS,
+    SOME_REFS,
+    SOME_REQUESTS,
+)
+from tests.engines.pictures import Picture, check_backlog, check_event, check_transitions, picture_of
+from tidegate.core.entities import EntityRef
 from tidegate.core.errors import StaleClaimError
 from tidegate.core.events import EventHeaders, IncomingEvent
-from tidegate.core.inspection import EventDetail, EventFilter, Page, RunDetail, RunFilter
+from tidegate.core.inspection import RunFilter
 from tidegate.core.lifecycle import (
     LIVE_EVENT_STATES,
-    RUN_TRANSITIONS,
     EventState,
     RunState,
 )
 from tidegate.core.ports import Accepted, Duplicate
 from tidegate.core.runs import (
-    ROUTING_CONFIG,
     Completed,
-    Dead,
     EntityWrite,
     EventClaim,
-    Ignored,
-    Rejected,
-    Released,
-    Rerouted,
-    Retry,
     Routing,
     RunClaim,
     RunRequest,
     Settlement,
-    WriteAction,
-    lane_of,
 )
 from tidegate.engines.memory import MemoryEngine
-from tidegate.engines.outcomes import LinkedRun, conclude
 from tidegate.engines.sqlite import SqliteEngine
 from tidegate.testing.clock import FakeClock
 from tidegate.testing.engine_suite import FullEngine
 
 LEASE_SECONDS = 10.0
 MAX_BACKLOG = 15
-ALL = Page(limit=1000)
-REFS = tuple(EntityRef("service", name) for name in "ab")
 
 ResultT = TypeVar("ResultT")
 Verb = Callable[[FullEngine], Awaitable[Any]]
-
-
-def request(processor: str, config: str, key: str | None) -> RunRequest:
-    return RunRequest(processor, config, "kind", key, lane_of(processor, config, key))
-
-
-PROCESSORS = st.sampled_from(("P", "Q"))
-# Few lanes and entities, so that things meet.
-LANED = st.builds(request, PROCESSORS, st.just("one"), st.sampled_from(("k1", "k1", "k2")))
-LANELESS = st.builds(request, PROCESSORS, st.just("one"), st.none())
-ROUTED_AGAIN = st.builds(
-    lambda name: RunRequest(name, ROUTING_CONFIG, "", None, None, 1.0, "raised"), PROCESSORS
-)
-REQUESTS = st.one_of(LANED, LANED, LANELESS, ROUTED_AGAIN)
-SOME_REQUESTS = st.lists(REQUESTS, min_size=1, max_size=2).map(tuple)
-ROUTINGS = st.one_of(
-    st.builds(Routing, SOME_REQUESTS),
-    st.builds(Routing, reason=st.just("nobody wants it"), dead=st.booleans()),
-)
-
-
-def write(ref: EntityRef, action: WriteAction, title: str) -> EntityWrite:
-    entity = Entity(ref.identifier, ref.blueprint, title=title) if action is WriteAction.UPSERT else None
-    return EntityWrite(ref, action, action.value, entity)
-
-
-SOME_REFS = st.sets(st.sampled_from(REFS))
-TITLES = st.sampled_from(("x", "y"))
-CHANGES = st.sampled_from((WriteAction.UPSERT, WriteAction.UPSERT, WriteAction.DELETE))
-WRITES = st.lists(
-    st.builds(write, st.sampled_from(REFS), CHANGES | st.sampled_from(WriteAction), TITLES),
-    max_size=2,
-    unique_by=lambda made: made.ref,
-).map(tuple)
-CHANGES_OF_ONE = st.builds(write, st.just(REFS[0]), CHANGES, TITLES)
-DELAYS = st.sampled_from((0.0, 0.0, 3.0, 20.0))
-COMPLETIONS = st.builds(Completed, WRITES, SOME_REFS.map(sorted).map(tuple))
-SETTLEMENTS: st.SearchStrategy[Settlement] = st.one_of(
-    COMPLETIONS,
-    COMPLETIONS,
-    st.builds(Retry, DELAYS, st.just("failed"), WRITES),
-    st.builds(Released, DELAYS, st.just("released")),
-    st.builds(Dead, st.just("dead"), WRITES),
-    st.builds(Dead, st.just("dead")),
-    st.builds(Ignored, st.just("ignored")),
-    st.builds(Rejected, st.just("rejected")),
-    st.builds(Rerouted, st.lists(REQUESTS, max_size=2).map(tuple), st.just("rerouted")),
-)
-DEAD_FILTERS = st.builds(
-    RunFilter, processor=st.none() | PROCESSORS, error=st.sampled_from((None, None, "dead", "else"))
-)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """All that can be seen of an engine."""
-
-    backlog: object
-    events: list[EventDetail]
-    runs: list[RunDetail]
-    writes: list[object]
-
-
-async def picture_of(engine: FullEngine) -> Picture:
-    events = await engine.find_events(EventFilter(), ALL)
-    runs = await engine.find_runs(RunFilter(), ALL)
-    details = [await engine.event(record.id) for record in events]
-    assert [detail.record for detail in details] == events
-    run_details = [await engine.run(record.id) for record in runs]
-    assert [detail.record for detail in run_details] == runs
-    writes = [await engine.writes(ref, ALL) for ref in REFS]
-    return Picture(await engine.backlog(), details, run_details, writes)
 
 
 class Agreement(RuleBasedStateMachine):
@@ -421,41 +347,6 @@ class Agreement(RuleBasedStateMachine):
         for detail in self.seen.events:
             check_event(detail)
         check_transitions(before, self.seen)
-
-
-def check_backlog(seen: Picture) -> None:
-    backlog: Any = seen.backlog
-    runs = [detail.record.state for detail in seen.runs]
-    counted = [
-        runs.count(state) for state in (RunState.READY, RunState.HELD, RunState.CLAIMED, RunState.DEAD)
-    ]
-    assert counted == [backlog.ready_runs, backlog.held_runs, backlog.claimed_runs, backlog.dead_runs]
-    queued = [detail for detail in seen.events if detail.record.state is EventState.QUEUED]
-    assert len(queued) == backlog.queued_events
-
-
-def check_event(detail: EventDetail) -> None:
-    """An event that was routed is in the state that its runs ask for."""
-    record = detail.record
-    assert (record.finished_at is None) == (record.state in LIVE_EVENT_STATES)
-    if not detail.runs:
-        assert record.state in {EventState.QUEUED, EventState.IGNORED, EventState.DEAD}
-        return
-    links = [
-        LinkedRun(run.id, run.state, run.config, run.id in detail.carried, run.detail) for run in detail.runs
-    ]
-    assert conclude(links)[0] is record.state
-
-
-def check_transitions(before: Picture, after: Picture) -> None:
-    """Runs move only as the lifecycle says, in two steps at most (a settlement may free and merge a run)."""
-    old = {detail.record.id: detail.record.state for detail in before.runs}
-    for detail in after.runs:
-        run = detail.record
-        if run.id in old and old[run.id] is not run.state:
-            reached = {end for (start, _), end in RUN_TRANSITIONS.items() if start is old[run.id]}
-            further = {end for (start, _), end in RUN_TRANSITIONS.items() if start in reached}
-            assert run.state in reached | further, f"{old[run.id]} became {run.state}"
 
 
 AgreementTest = Agreement.TestCase

@@ -15,6 +15,7 @@ from tidegate.testing import (
     engine_suite_overlaps,
     engine_suite_runs,
     engine_suite_settling,
+    engine_suite_tidying,
 )
 from tidegate.testing.engine_suite_session import (
     LEASE_SECONDS,
@@ -32,6 +33,7 @@ _PARTS = (
     engine_suite_settling,
     engine_suite_overlaps,
     engine_suite_operations,
+    engine_suite_tidying,
 )
 
 ENGINE_CASES: Mapping[str, Case] = MappingProxyType(

@@ -1,12 +1,9 @@
-"""Cases of the engine suite: looking, mending, tidying, and waiting for work."""
+"""Cases of the engine suite: looking, and mending what is dead."""
 # ruff: noqa: S101 - a conformance suite speaks in assertions
 
-import asyncio
-from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 
-from tidegate.core.errors import NotFoundError
 from tidegate.core.inspection import Backlog, EventFilter, Page, RunFilter
 from tidegate.core.lifecycle import EventState, RunState
 from tidegate.core.runs import Dead, Released, Retry, Routing
@@ -15,27 +12,6 @@ from tidegate.testing.engine_suite_session import ALL, Cases, Session, keyed, re
 cases = Cases()
 
 EVERYTHING = RunFilter()
-PATIENCE_SECONDS = 30.0
-"""How long a case waits before it counts as failed."""
-
-
-async def dead(it: Session, *requests: str) -> list[int]:
-    """Let a run of each of these resources die; answers the runs' ids."""
-    ids: list[int] = []
-    for key in requests:
-        claim = await it.claim_of(keyed(key))
-        await it.settle(claim, Dead(f"boom {key}"))
-        ids.append(claim.run_id)
-    return ids
-
-
-async def not_found(verb: Awaitable[object]) -> str:
-    """The message of the NotFoundError that is due."""
-    try:
-        await verb
-    except NotFoundError as error:
-        return str(error)
-    raise AssertionError("it was found")
 
 
 # --- looking ------------------------------------------------------------------------------------------
@@ -139,19 +115,19 @@ async def an_event_is_named_by_the_beginning_of_its_id(it: Session) -> None:
     seq = await it.enqueue()
     event_id = it.ids[seq]
     assert (await it.engine.event(event_id[:8])).record.id == event_id
-    assert "whole" in await not_found(it.engine.event(event_id[:7]))
-    assert "unknown!" in await not_found(it.engine.event("unknown!"))
-    assert "%%%%%%%%" in await not_found(it.engine.event("%%%%%%%%"))
+    assert "whole" in await it.not_found(it.engine.event(event_id[:7]))
+    assert "unknown!" in await it.not_found(it.engine.event("unknown!"))
+    assert "%%%%%%%%" in await it.not_found(it.engine.event("%%%%%%%%"))
     twin = it.event()
     await it.engine.enqueue(replace(twin, id=event_id[:-1] + "f"))
-    assert "several" in await not_found(it.engine.event(event_id[:8]))
+    assert "several" in await it.not_found(it.engine.event(event_id[:8]))
     assert (await it.engine.event(event_id)).record.id == event_id
 
 
 @cases.add
 async def runs_are_found_by_what_they_are(it: Session) -> None:
     start = it.clock.now()
-    [one] = await dead(it, "1")
+    [one] = await it.die("1")
     it.clock.advance(1)
     claim = await it.claim_of(single("Q", "other"))
     two = claim.run_id
@@ -198,7 +174,7 @@ async def a_run_shows_what_it_stands_for(it: Session) -> None:
     assert [attempt.number for attempt in detail.attempts] == [1, 2, 3]
     assert detail.attempts[1].finished_at is None
     assert [write.ref for write in detail.writes] == [ref("a")]
-    assert "4711" in await not_found(it.engine.run(4711))
+    assert "4711" in await it.not_found(it.engine.run(4711))
 
 
 @cases.add
@@ -242,7 +218,7 @@ async def a_redriven_run_starts_anew(it: Session) -> None:
 
 @cases.add
 async def only_the_runs_asked_for_are_redriven_oldest_first(it: Session) -> None:
-    one, two, three = await dead(it, "1", "2", "3")
+    one, two, three = await it.die("1", "2", "3")
     assert await it.engine.redrive(EVERYTHING, 0) == 0
     assert await it.engine.redrive(RunFilter(error="boom 2"), 10) == 1
     assert await it.engine.redrive(RunFilter(state=RunState.READY), 10) == 0
@@ -253,7 +229,7 @@ async def only_the_runs_asked_for_are_redriven_oldest_first(it: Session) -> None
 
 @cases.add
 async def a_run_is_redriven_into_its_lanes_pending_run(it: Session) -> None:
-    [old] = await dead(it, "1")
+    [old] = await it.die("1")
     newer = await it.routed(keyed("1"))
     assert await it.engine.redrive(EVERYTHING, 10) == 1
     first, pending = await it.runs()
@@ -266,7 +242,7 @@ async def a_run_is_redriven_into_its_lanes_pending_run(it: Session) -> None:
 
 @cases.add
 async def dead_runs_of_one_lane_are_redriven_into_one(it: Session) -> None:
-    one, two = await dead(it, "1", "1")
+    one, two = await it.die("1", "1")
     assert await it.engine.redrive(EVERYTHING, 10) == 2
     claim = await it.claim()
     assert (claim.run_id, claim.event_count) == (one, 2)
@@ -275,7 +251,7 @@ async def dead_runs_of_one_lane_are_redriven_into_one(it: Session) -> None:
 
 @cases.add
 async def a_run_is_redriven_behind_a_claim_of_its_lane(it: Session) -> None:
-    [old] = await dead(it, "1")
+    [old] = await it.die("1")
     claim = await it.claim_of(keyed("1"))
     assert await it.engine.redrive(EVERYTHING, 10) == 1
     assert await it.engine.claim_runs(10) == []
@@ -288,7 +264,7 @@ async def a_run_is_redriven_behind_a_claim_of_its_lane(it: Session) -> None:
 
 @cases.add
 async def a_discarded_run_stays_visible(it: Session) -> None:
-    one, two = await dead(it, "1", "2")
+    one, two = await it.die("1", "2")
     it.clock.advance(1)
     assert await it.engine.discard(RunFilter(ids=(one,)), 10) == 1
     run = (await it.engine.run(one)).record
@@ -303,147 +279,3 @@ async def a_discarded_run_stays_visible(it: Session) -> None:
     assert await it.engine.redrive(RunFilter(ids=(one,)), 10) == 0
     assert await it.engine.discard(EVERYTHING, 10) == 1
     assert [run.id for run in await it.runs(RunState.DISCARDED)] == [one, two]
-
-
-# --- tidying ------------------------------------------------------------------------------------------
-
-
-@cases.add
-async def finished_events_are_forgotten_with_all_that_is_theirs(it: Session) -> None:
-    first = await it.enqueue("d-1")
-    await it.engine.route(await it.claim_event(), Routing((keyed("1"),)))
-    claim = await it.claim()
-    await it.stage(claim, ["a"])
-    await it.complete(claim, upsert("a"))
-    finished = it.clock.now()
-    assert await it.engine.prune(finished, 10) == 0
-    it.clock.advance(1)
-    assert await it.engine.prune(it.clock.now(), 10) == 1
-    assert await it.engine.find_events(EventFilter(), ALL) == []
-    assert await it.runs() == []
-    assert await it.engine.writes(ref("a"), ALL) == []
-    await not_found(it.engine.event(it.ids[first]))
-    await not_found(it.engine.run(claim.run_id))
-    second = await it.enqueue("d-1")
-    assert second > first
-    await it.engine.route(await it.claim_event(), Routing((keyed("1"),)))
-    assert (await it.stage(await it.claim())).previous == {ref("a")}
-
-
-@cases.add
-async def what_is_live_or_dead_is_kept(it: Session) -> None:
-    await dead(it, "1")
-    await it.routed(single())
-    await it.claim()
-    await it.enqueue()
-    it.clock.advance(100)
-    assert await it.engine.prune(it.clock.now(), 10) == 0
-    assert len(await it.engine.find_events(EventFilter(), ALL)) == 3
-
-
-@cases.add
-async def those_that_finished_first_are_forgotten_first(it: Session) -> None:
-    seqs = [await it.routed(single()) for _ in range(3)]
-    for claim in reversed(await it.engine.claim_runs(3)):
-        it.clock.advance(1)
-        await it.complete(claim)
-    it.clock.advance(1)
-    assert await it.engine.prune(it.clock.now(), 2) == 2
-    assert [record.seq for record in await it.engine.find_events(EventFilter(), ALL)] == seqs[:1]
-
-
-@cases.add
-async def a_run_goes_with_the_last_of_its_events(it: Session) -> None:
-    shared = await it.routed(keyed("1"), keyed("2"))
-    alone = await it.routed(keyed("1"))
-    one, two = sorted(await it.engine.claim_runs(2), key=lambda claim: claim.run_id)
-    await it.complete(one)
-    it.clock.advance(1)
-    assert await it.engine.prune(it.clock.now(), 10) == 1
-    record = (await it.engine.run(one.run_id)).record
-    assert (record.event_seq, record.event_id, record.event_count) == (alone, "", 1)
-    await it.complete(two)
-    it.clock.advance(1)
-    assert await it.engine.prune(it.clock.now(), 10) == 1
-    assert await it.runs() == []
-    assert shared < alone
-
-
-@cases.add
-async def merged_runs_go_with_the_run_that_took_them_in(it: Session) -> None:
-    claim = await it.claim_of(keyed("1"))
-    await it.routed(keyed("1"))
-    await it.settle(claim, Released(0, "drain"))
-    await it.complete(await it.claim())
-    it.clock.advance(1)
-    assert await it.engine.prune(it.clock.now(), 1) == 1
-    assert len(await it.runs()) == 2
-    assert await it.engine.prune(it.clock.now(), 10) == 1
-    assert await it.runs() == []
-
-
-@cases.add
-async def numbers_and_tokens_never_come_again(it: Session) -> None:
-    claim = await it.claim_of(single())
-    await it.complete(claim)
-    it.clock.advance(1)
-    await it.engine.prune(it.clock.now(), 10)
-    later = await it.claim_of(single())
-    assert later.event.seq > claim.event.seq
-    assert later.run_id > claim.run_id
-    assert later.token > claim.token
-
-
-# --- waiting ------------------------------------------------------------------------------------------
-
-
-async def woken(it: Session, verb: Awaitable[object], *, events: bool = True, runs: bool = True) -> None:
-    """Wait for work, do this meanwhile, and see the wait end."""
-    waiting = asyncio.create_task(it.engine.wait(3600, events=events, runs=runs))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    await verb
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await waiting
-
-
-@cases.add
-async def work_wakes_those_who_wait(it: Session) -> None:
-    await woken(it, it.enqueue(), runs=False)
-    event = await it.claim_event()
-    await woken(it, it.engine.route(event, Routing((keyed("1"),))), events=False)
-    claim = await it.claim()
-    await woken(it, it.settle(claim, Released(0, "drain")), events=False)
-    claim = await it.claim()
-    await it.routed(keyed("1"))
-    await woken(it, it.settle(claim, Dead("boom")), events=False)
-    await it.complete(await it.claim())
-    await woken(it, it.engine.redrive(EVERYTHING, 1), events=False)
-
-
-@cases.add
-async def a_delay_that_ends_wakes_those_who_wait(it: Session) -> None:
-    claim = await it.claim_of(single())
-    await it.settle(claim, Retry(0.01, "again"))
-    assert await it.engine.claim_runs(10) == []
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await it.engine.wait(3600, events=False)
-
-
-@cases.add
-async def a_step_of_the_clock_wakes_those_who_wait(it: Session) -> None:
-    it.clock.on_advance(it.engine.wake)
-    await it.claim_of(single())
-
-    async def step() -> None:
-        it.lease_ends()
-
-    await woken(it, step())
-    assert (await it.claim()).expirations == 1
-
-
-@cases.add
-async def a_wait_ends_after_its_time(it: Session) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await it.engine.wait(0.001)
-        await it.engine.wait(0)

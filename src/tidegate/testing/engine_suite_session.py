@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from tidegate.core.entities import Entity, EntityRef
+from tidegate.core.errors import NotFoundError
 from tidegate.core.events import EventHeaders, IncomingEvent
 from tidegate.core.inspection import EventFilter, EventRecord, Page, RunFilter, RunRecord
 from tidegate.core.lifecycle import EventState, RunState
@@ -14,6 +15,7 @@ from tidegate.core.plans import Staged
 from tidegate.core.ports import Accepted, Engine, EngineOperations
 from tidegate.core.runs import (
     Completed,
+    Dead,
     EntityWrite,
     EventClaim,
     Routing,
@@ -153,6 +155,23 @@ class Session:
         await self.stage(claim, names)
         await self.complete(claim, *map(upsert, names))
         return claim.event.seq
+
+    async def die(self, *keys: str) -> list[int]:
+        """Let a run of each of these resources die; answers the runs' ids."""
+        ids: list[int] = []
+        for key in keys:
+            claim = await self.claim_of(keyed(key))
+            await self.settle(claim, Dead(f"boom {key}"))
+            ids.append(claim.run_id)
+        return ids
+
+    async def not_found(self, verb: Awaitable[object]) -> str:
+        """The message of the NotFoundError that is due."""
+        try:
+            await verb
+        except NotFoundError as error:
+            return str(error)
+        raise AssertionError("it was found")
 
     async def record(self, seq: int) -> EventRecord:
         """An event as listings show it."""

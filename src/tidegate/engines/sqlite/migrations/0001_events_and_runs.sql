@@ -74,7 +74,7 @@ CREATE INDEX runs_due ON runs (processor, due_us) WHERE due_us IS NOT NULL;
 -- A lane has one READY or CLAIMED run at most, and one HELD run at most: the database itself sees to it.
 CREATE UNIQUE INDEX runs_active ON runs (lane) WHERE lane IS NOT NULL AND holds_lane IS NOT NULL;
 CREATE UNIQUE INDEX runs_held ON runs (lane) WHERE lane IS NOT NULL AND state = 'held';
-CREATE INDEX runs_claimed ON runs (token) WHERE state = 'claimed';
+CREATE INDEX runs_claimed ON runs (id, token) WHERE state = 'claimed';
 CREATE INDEX runs_unusual ON runs (state) WHERE state IN ('rejected', 'dead', 'discarded');
 CREATE INDEX runs_superseded ON runs (superseded_by) WHERE superseded_by IS NOT NULL;
 
