@@ -66,6 +66,12 @@ def _prepare(database: Database, path: Path) -> None:
     database.pragma("temp_store", "memory")
     database.pragma("wal_autocheckpoint", _CHECKPOINT_BYTES // database.pragma("page_size"))
     database.pragma("journal_size_limit", _WAL_LIMIT_BYTES)
+    if database.pragma("user_version") < len(scripts):
+        _upgrade(database, path, scripts)
+
+
+def _upgrade(database: Database, path: Path, scripts: list[str]) -> None:
+    """Run the migrations that the file has not seen, all or none."""
     database.run("BEGIN IMMEDIATE")  # two processes may create or upgrade the file at once
     _check_version(database, path, len(scripts))
     for number, script in enumerate(scripts, start=1):
