@@ -28,10 +28,7 @@ _INSERT_BODY = "INSERT INTO event_bodies (seq, trace_id, headers, body) VALUES (
 _FREE = "SELECT seq FROM events WHERE due_us = 0 ORDER BY seq LIMIT ?"
 _OVER = "SELECT seq FROM events WHERE due_us > 0 AND due_us <= ?"
 _NEXT_DUE = "SELECT min(due_us) FROM events WHERE due_us > ?"
-_LEND = (
-    "UPDATE events SET due_us = ?, token = ?, expirations = expirations + (due_us > 0) WHERE seq = ?"
-    " RETURNING expirations"
-)
+_LEND = "UPDATE events SET due_us = ?, token = ?, expirations = ? WHERE seq = ?"
 _GIVE_BACK = "UPDATE events SET due_us = 0 WHERE seq = ? AND token = ? AND due_us IS NOT NULL"
 _END_ROUTING = (
     "UPDATE events SET state = ?, due_us = NULL, finished_us = ?, reason = ?"
@@ -43,7 +40,11 @@ EVENT_COLUMNS = (
     "events.seq, events.id, events.path, events.received_us, events.delivery_id, events.replay_of,"
     " event_bodies.trace_id, event_bodies.headers, event_bodies.body"
 )
-_READ = f"SELECT {EVENT_COLUMNS} FROM events LEFT JOIN event_bodies USING (seq) WHERE seq = ?"  # noqa: S608
+_READ = (
+    f"SELECT events.due_us, events.expirations, {EVENT_COLUMNS}"  # noqa: S608 - own text
+    " FROM events LEFT JOIN event_bodies USING (seq) WHERE seq = ?"
+)
+_decode_headers = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class UnreadableError(Exception):
@@ -75,7 +76,7 @@ def read_event(row: Row) -> StoredEvent:
     if event_id is None or body is None:
         raise UnreadableError("its stored event is gone")
     try:
-        decoded = EventHeaders(msgspec.json.decode(headers, type=dict[str, str]))
+        decoded = EventHeaders(_decode_headers(headers))
     except msgspec.MsgspecError as error:
         raise UnreadableError(f"its stored headers cannot be read: {error}") from None
     return StoredEvent(
@@ -130,16 +131,21 @@ def claim_events(tx: Transaction, limit: int) -> EventsLent:
 def _lend(tx: Transaction, seq: int) -> EventClaim | None:
     try:
         row = tx.row(_READ, (seq,))
-        event = read_event(row or (None,) * 9)
+        if row is None:
+            return None
+        event = read_event(row[2:])
     except UnreadableError as error:
         _kill(tx, seq, str(error))
         return None
     except CorruptError as error:
         reason = str(error)
         raise DamageError(lambda later: _kill(later, seq, reason)) from error
+    lease_end_us, expirations = row[:2]
+    if lease_end_us > 0:
+        expirations += 1
     token = tx.counters.next_token()
-    lent = tx.row(_LEND, (tx.lease_end_us, token, seq))
-    return EventClaim(event, token, lent[0] if lent else 0)
+    tx.run(_LEND, (tx.lease_end_us, token, expirations, seq))
+    return EventClaim(event, token, expirations)
 
 
 def _kill(tx: Transaction, seq: int, reason: str) -> None:
