@@ -47,6 +47,12 @@ def test_the_integrations_own_values_keep_their_names_in_lower_case(tmp_path: Pa
     assert settings.integration.config == {"mlflow_url": "http://mlflow"}
 
 
+@pytest.mark.parametrize("text", ["10.0.0.0/8, 192.0.2.7", '["10.0.0.0/8", "192.0.2.7"]'])
+def test_several_values_are_written_with_commas_or_as_json(tmp_path: Path, text: str) -> None:
+    settings = load(tmp_path, {"TIDEGATE__INGRESS__TRUSTED_PROXIES": text})
+    assert settings.ingress.trusted_proxies == ("10.0.0.0/8", "192.0.2.7")
+
+
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("from-a-file\n")

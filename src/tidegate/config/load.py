@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
+import msgspec
 import yaml
 from dotenv import dotenv_values
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -105,7 +106,16 @@ def _variables(environ: Mapping[str, str], place: str) -> dict[str, str]:
                 f"{name} in {place}: {path} is larger than {MAX_SECRET_FILE_BYTES} bytes"
             )
         ours[target] = content.decode(errors="replace").rstrip("\r\n")
-    return ours
+    return {name: _as_list(name, value) for name, value in ours.items()}
+
+
+def _as_list(name: str, value: str) -> str:
+    """A setting that takes several values may be written with commas instead of as a JSON list."""
+    *section, field = name.removeprefix(ENV_PREFIX).lower().split("__")
+    known = _section(tuple(section)).model_fields.get(field)
+    if known is None or get_origin(known.annotation) is not tuple or value.lstrip().startswith("["):
+        return value
+    return msgspec.json.encode([part.strip() for part in value.split(",") if part.strip()]).decode()
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The catalog's SQLite file: its schema, its version, and how it is opened."""
 
+import os
 from pathlib import Path
 
 from tidegate.core.errors import ConfigurationError
@@ -66,6 +67,7 @@ def open_writer(path: Path) -> Database:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # entities are nobody else's business
         database = Database(path)
         try:
             _prepare(database, path)
