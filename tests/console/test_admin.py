@@ -64,6 +64,7 @@ async def client_of(engine: MemoryEngine, reasons: list[str] | None = None, toke
         reasons=lambda: reasons or [],
         paused=lambda: {"target": "503"},
         replay=no_replay,
+        clock=FakeClock(),
         token=token,
     )
     server = HttpServer(admin_app(parts), "127.0.0.1", 0)

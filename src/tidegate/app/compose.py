@@ -128,6 +128,7 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
                 reasons=readiness.texts,
                 paused=paused,
                 replay=lambda event_id: replay(engine, event_id, clock, new_id),
+                clock=clock,
                 routes=catalog_routes(target) if isinstance(target, CatalogTarget) else (),
                 token=settings.admin.token.get_secret_value(),
             )

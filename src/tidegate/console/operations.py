@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tidegate.console.answers import json_response
 from tidegate.console.documents import document, event_document, run_document
 from tidegate.core.entities import EntityRef
-from tidegate.core.events import Json
 from tidegate.core.inspection import EventFilter, Page, RunFilter
 from tidegate.core.lifecycle import EventState, RunState
 from tidegate.core.ports import EngineOperations
@@ -49,11 +49,6 @@ class DeadLetterRequest(msgspec.Struct, forbid_unknown_fields=True):
             since=self.since,
             until=self.until,
         )
-
-
-def json_response(body: Json, status: int = 200) -> Response:
-    """A JSON answer."""
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
 class Operations:
