@@ -19,6 +19,7 @@ MODULES = (
     "outcomes",
     "refreshes",
     "runs",
+    "searching",
     "settling",
     "transaction",
 )
@@ -29,7 +30,7 @@ STATEMENTS = {
     if isinstance(text, str) and re.match(r"\s*(SELECT|UPDATE|INSERT|DELETE|WITH)\b", text)
 }
 SMALL = re.compile(
-    r"SCAN (counters|found|outcome|CONSTANT ROW"
+    r"SCAN (counters|found|outcome|CONSTANT ROW|\(subquery-\d+\)"
     r"|runs USING COVERING INDEX runs_claimed)"  # no more than there are workers
 )
 

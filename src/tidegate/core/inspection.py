@@ -65,6 +65,21 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsFound:
+    """A part of a search, newest first. `resume` is where to go on (`Page.before`); None: nothing is
+    left to be looked at.
+
+    `cut_short` if the time was over before the page was full: `examined` events were looked at by then, and
+    older ones may match too.
+    """
+
+    records: tuple[EventRecord, ...] = ()
+    resume: int | None = None
+    examined: int = 0
+    cut_short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """One attempt of a run. `outcome` is the settlement's name in lower case; `detail` its error or reason.
 
@@ -94,6 +109,43 @@ class WriteRecord:
     event_id: str
     at: datetime
     document: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityFilter:
+    """Which entities: `text` is a part of the identifier."""
+
+    blueprint: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRecord:
+    """An entity that the integration wrote, with the last that was done to it (None: forgotten by now)."""
+
+    ref: EntityRef
+    last: WriteRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntitiesFound:
+    """A part of a search, by blueprint and identifier. `resume` is where to go on; None: nothing is left to be
+    looked at.
+    """
+
+    records: tuple[EntityRecord, ...] = ()
+    resume: EntityRef | None = None
+    examined: int = 0
+    cut_short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BlueprintCount:
+    """How many entities a blueprint has; `more` if there are more than were counted."""
+
+    blueprint: str
+    entities: int
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,13 @@ from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.events import IncomingEvent, Json
 from tidegate.core.inspection import (
     Backlog,
+    BlueprintCount,
+    EntitiesFound,
+    EntityFilter,
     EventDetail,
     EventFilter,
     EventRecord,
+    EventsFound,
     Page,
     RunDetail,
     RunFilter,
@@ -231,6 +235,12 @@ class EngineOperations(Protocol):
         """Events that match, newest first. Processor, kind and resource key must be those of one run."""
         ...
 
+    async def search_events(self, where: EventFilter, page: Page, seconds: float) -> EventsFound:
+        """As `find_events`, but for people who wait: it stops after about so many seconds, however many
+        events are stored, and says how far it came. At least some events are looked at in any case.
+        """
+        ...
+
     async def event(self, event_id: str) -> EventDetail:
         """Raises NotFoundError. An id's unambiguous beginning (8 characters or more) will do.
 
@@ -249,6 +259,18 @@ class EngineOperations(Protocol):
 
     async def writes(self, ref: EntityRef, page: Page) -> list[WriteRecord]:
         """What was done to an entity, newest first."""
+        ...
+
+    async def blueprints(self) -> list[BlueprintCount]:
+        """The blueprints of which this integration wrote entities, by name, with bounded counts."""
+        ...
+
+    async def search_entities(
+        self, where: EntityFilter, after: EntityRef | None, limit: int, seconds: float
+    ) -> EntitiesFound:
+        """Entities that this integration writes, or wrote as far as the journal tells, by blueprint and
+        identifier; those that follow `after`. Stops after about so many seconds, as `search_events` does.
+        """
         ...
 
     async def redrive(self, where: RunFilter, limit: int) -> int:

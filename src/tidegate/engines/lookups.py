@@ -4,6 +4,8 @@ from tidegate.core.errors import NotFoundError
 
 MIN_PREFIX = 8
 MAX_RUN_EVENTS = 100
+COUNTED_ENTITIES = 1_000
+"""Entities of a blueprint are counted up to here."""
 
 
 def no_event(event_id: str) -> NotFoundError:

@@ -14,6 +14,7 @@ from tidegate.testing import (
     engine_suite_operations,
     engine_suite_overlaps,
     engine_suite_runs,
+    engine_suite_searching,
     engine_suite_settling,
     engine_suite_tidying,
 )
@@ -33,6 +34,7 @@ _PARTS = (
     engine_suite_settling,
     engine_suite_overlaps,
     engine_suite_operations,
+    engine_suite_searching,
     engine_suite_tidying,
 )
 

@@ -14,9 +14,13 @@ from tidegate.core.errors import EngineUnavailableError
 from tidegate.core.events import IncomingEvent
 from tidegate.core.inspection import (
     Backlog,
+    BlueprintCount,
+    EntitiesFound,
+    EntityFilter,
     EventDetail,
     EventFilter,
     EventRecord,
+    EventsFound,
     Page,
     RunDetail,
     RunFilter,
@@ -38,6 +42,7 @@ from tidegate.engines.memory.inspecting import (
 from tidegate.engines.memory.mending import discard, prune, redrive
 from tidegate.engines.memory.routing import claim_events, enqueue, next_event_due, route
 from tidegate.engines.memory.rows import Store
+from tidegate.engines.memory.searching import blueprints, search_entities, search_events
 from tidegate.engines.memory.settling import refresh, settle
 from tidegate.engines.wakeups import Wakeups, Work
 
@@ -167,6 +172,10 @@ class MemoryEngine:
         self._check()
         return find_events(self._store, where, page)
 
+    async def search_events(self, where: EventFilter, page: Page, seconds: float) -> EventsFound:
+        self._check()
+        return search_events(self._store, where, page)
+
     async def event(self, event_id: str) -> EventDetail:
         self._check()
         return event_detail(self._store, event_id)
@@ -182,6 +191,16 @@ class MemoryEngine:
     async def writes(self, ref: EntityRef, page: Page) -> list[WriteRecord]:
         self._check()
         return writes_of(self._store, ref, page)
+
+    async def blueprints(self) -> list[BlueprintCount]:
+        self._check()
+        return blueprints(self._store)
+
+    async def search_entities(
+        self, where: EntityFilter, after: EntityRef | None, limit: int, seconds: float
+    ) -> EntitiesFound:
+        self._check()
+        return search_entities(self._store, where, after, limit)
 
     async def redrive(self, where: RunFilter, limit: int) -> int:
         self._check()

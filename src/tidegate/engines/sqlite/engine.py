@@ -11,9 +11,13 @@ from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import IncomingEvent
 from tidegate.core.inspection import (
     Backlog,
+    BlueprintCount,
+    EntitiesFound,
+    EntityFilter,
     EventDetail,
     EventFilter,
     EventRecord,
+    EventsFound,
     Page,
     RunDetail,
     RunFilter,
@@ -47,6 +51,7 @@ from tidegate.engines.sqlite.reader import Reader
 from tidegate.engines.sqlite.refreshes import refresh
 from tidegate.engines.sqlite.runs import RunsLent, claim_runs, give_back_runs, renew
 from tidegate.engines.sqlite.schema import open_writer
+from tidegate.engines.sqlite.searching import blueprints, search_entities, search_events
 from tidegate.engines.sqlite.settling import settle
 from tidegate.engines.sqlite.writer import Writer
 from tidegate.engines.wakeups import Wakeups, Work
@@ -181,6 +186,12 @@ class SqliteEngine:
     async def find_events(self, where: EventFilter, page: Page) -> list[EventRecord]:
         return await self._reader.look(lambda database: find_events(database, where, page))
 
+    async def search_events(self, where: EventFilter, page: Page, seconds: float) -> EventsFound:
+        monotonic = self._clock.monotonic
+        return await self._reader.look(
+            lambda database: search_events(database, where, page, seconds, monotonic)
+        )
+
     async def event(self, event_id: str) -> EventDetail:
         return await self._reader.look(lambda database: event_detail(database, event_id))
 
@@ -192,6 +203,17 @@ class SqliteEngine:
 
     async def writes(self, ref: EntityRef, page: Page) -> list[WriteRecord]:
         return await self._reader.look(lambda database: writes_of(database, ref, page))
+
+    async def blueprints(self) -> list[BlueprintCount]:
+        return await self._reader.look(blueprints)
+
+    async def search_entities(
+        self, where: EntityFilter, after: EntityRef | None, limit: int, seconds: float
+    ) -> EntitiesFound:
+        monotonic = self._clock.monotonic
+        return await self._reader.look(
+            lambda database: search_entities(database, where, after, limit, seconds, monotonic)
+        )
 
     async def redrive(self, where: RunFilter, limit: int) -> int:
         return await self._writer.commit(lambda tx: redrive(tx, where, limit))
