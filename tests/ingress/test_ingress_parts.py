@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import MalformedPayloadError, decode_payload
+from tidegate.core.forms import FORM_TYPE as FORM
 from tidegate.ingress import DEFAULT_HEADERS, DeliveryIdRule, IngressLimits, ProxyTrust, parse_networks
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.bodies import BodyHold, BodyMemory, read_body
 from tidegate.ingress.delivery_ids import bounded_id
-from tidegate.ingress.documents import check_document, form_document
+from tidegate.ingress.documents import check_document, document_of
 from tidegate.ingress.senders import Sender, address_key, is_within, parse_address, sender_of
 from tidegate.ingress.tracing import trace_id_of
 
@@ -236,8 +238,20 @@ def test_last_of_a_repeated_name_counts():
 
 @given(st.binary() | st.text().map(str.encode))
 def test_any_form_is_a_document_or_a_refusal(body):
-    found = form_document(body, IngressLimits())
-    assert isinstance(found, bytes | Refusal)
+    assert isinstance(document_of(body, FORM, IngressLimits()), bytes | Refusal)
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=1).filter(lambda pairs: ("", "") not in pairs))
+def test_a_form_without_payload_is_an_object_of_its_fields(pairs):
+    pairs = [pair for pair in pairs if pair[0] != "payload"] or [("a", "b")]
+    found = document_of(urlencode(pairs).encode(), f"{FORM}; charset=utf-8", IngressLimits())
+    assert isinstance(found, bytes)
+    assert check_document(found, IngressLimits()) is None
+    assert decode_payload(urlencode(pairs).encode(), FORM) == json.loads(found)
+    fields = {}
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    assert json.loads(found) == {name: v if len(v) > 1 else v[0] for name, v in fields.items()}
 
 
 # --- Bodies in time -----------------------------------------------------------------------------------

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs
 
 import msgspec
+
+from tidegate.core.forms import form_document, is_form
 
 Json: TypeAlias = Any
 """Any JSON value: None, bool, int, float, str, list or dict of the same."""
@@ -40,23 +41,20 @@ class EventHeaders(Mapping[str, str]):
 
 
 class MalformedPayloadError(ValueError):
-    """The body is not a JSON object (nor a form with a `payload` field that holds one)."""
+    """The body is not a JSON object, nor a form."""
 
 
 def decode_payload(body: bytes, content_type: str) -> EventPayload:
-    """Parse a body as JSON, or as a form whose `payload` field is JSON (GitHub's second content type).
+    """Parse a body as JSON, or as a form: its `payload` field is JSON, or all its fields are the payload.
 
     Raises MalformedPayloadError, whose message says what is wrong and at which byte where known.
     """
-    document: bytes | str = body
-    if content_type.split(";", 1)[0].strip().lower() == "application/x-www-form-urlencoded":
+    document = body
+    if is_form(content_type):
         try:
-            form = parse_qs(body.decode(), keep_blank_values=True)
+            document = form_document(body)
         except ValueError as error:
             raise MalformedPayloadError(f"the form cannot be read: {error}") from None
-        if "payload" not in form:
-            raise MalformedPayloadError("the form has no `payload` field")
-        document = form["payload"][0]
     try:
         payload = msgspec.json.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

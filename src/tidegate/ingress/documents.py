@@ -5,11 +5,11 @@ that an object repeats, the last value counts.
 """
 
 from collections.abc import Iterable
-from urllib.parse import parse_qs
 
 import msgspec
 
 from tidegate.core.events import Json
+from tidegate.core.forms import form_document, is_form
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.limits import IngressLimits
 
@@ -23,21 +23,14 @@ _VALUE = msgspec.json.Decoder()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def form_document(body: bytes, limits: IngressLimits) -> bytes | Refusal:
-    """The JSON in a form's `payload` field (GitHub's second content type)."""
+def document_of(body: bytes, content_type: str, limits: IngressLimits) -> bytes | Refusal:
+    """The JSON that a body is, or that a form stands for."""
+    if not is_form(content_type):
+        return body
     try:
-        form = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=limits.max_form_fields)
-    except ValueError:
-        return Refusal(
-            400,
-            "bad-form",
-            f"the form is not UTF-8 or has more than {limits.max_form_fields} fields",
-        )
-    if "payload" not in form:
-        return Refusal(
-            400, "bad-form", "the form has no `payload` field: send the JSON there, or as application/json"
-        )
-    return form["payload"][0].encode()
+        return form_document(body, limits.max_form_fields)
+    except ValueError as error:
+        return Refusal(400, "bad-form", f"the form cannot be read: {error}")
 
 
 def check_document(document: bytes, limits: IngressLimits) -> Refusal | None:

@@ -94,7 +94,7 @@ class IngressLimits:
     max_compression_ratio: float = 200.0
     max_json_depth: int = 200
     max_json_values: int = 1_000_000
-    max_form_fields: int = 100
+    max_form_fields: int = 1_000
     body_grace_seconds: float = 10.0
     min_body_bytes_per_second: float = 1_024.0
     body_timeout_seconds: float = 30.0

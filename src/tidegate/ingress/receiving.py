@@ -10,6 +10,7 @@ from typing import Protocol, assert_never
 
 from tidegate.core.errors import EngineUnavailableError
 from tidegate.core.events import EventHeaders, IncomingEvent
+from tidegate.core.forms import FORM_TYPE
 from tidegate.core.ports import Accepted, BacklogFull, Clock, Duplicate, EnqueueOutcome
 from tidegate.core.signals import EventAccepted, Telemetry
 from tidegate.core.verification import Challenge, KeysNeeded, Refused, SignedRequest, Verified
@@ -23,7 +24,7 @@ from tidegate.ingress.bodies import (
     too_large,
 )
 from tidegate.ingress.delivery_ids import bounded_id
-from tidegate.ingress.documents import check_document, form_document
+from tidegate.ingress.documents import check_document, document_of
 from tidegate.ingress.encodings import Compressed, Identity, content_coding, decompress
 from tidegate.ingress.limits import MIB, IngressLimits
 from tidegate.ingress.policy import PathPolicy
@@ -36,8 +37,6 @@ _OFF_LOOP_BYTES = 64 * 1024
 
 _OFF_LOOP_DOCUMENT_BYTES = MIB
 """Larger documents are checked in a thread, so that walking them does not delay everybody else's answers."""
-
-_FORM = "application/x-www-form-urlencoded"
 
 
 class EventStore(Protocol):
@@ -106,11 +105,9 @@ class Reception:
         verified = await self._verify(request, policy, body, wire_body)
         if not isinstance(verified, Verified):
             return verified
-        document = body
-        if media_type(request) == _FORM:
-            document = form_document(body, self.limits)
-            if isinstance(document, Refusal):
-                return document
+        document = document_of(body, request.headers.get("content-type", ""), self.limits)
+        if isinstance(document, Refusal):
+            return document
         if (refusal := await self._check(document)) is not None:
             return refusal
         signed_id = bounded_id(verified.delivery_id or "")
@@ -205,11 +202,11 @@ def _unsupported_type(request: Request) -> Refusal | None:
     Amazon SNS sends its JSON as text/plain; it is known by a header of its own.
     """
     kind = media_type(request)
-    if kind in ("application/json", _FORM, "") or ("/" in kind and kind.endswith("+json")):
+    if kind in ("application/json", FORM_TYPE, "") or ("/" in kind and kind.endswith("+json")):
         return None
     if kind == "text/plain" and "x-amz-sns-message-type" in request.headers:
         return None
-    detail = f"send application/json, a type that ends in +json, or {_FORM} with a `payload` field"
+    detail = f"send application/json, a type that ends in +json, or {FORM_TYPE}"
     return Refusal(415, "unsupported-type", detail)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tidegate.core.events import EventHeaders
+from tidegate.core.masking import masked_headers
 from tidegate.core.verification import (
     MASKED,
     Challenge,
@@ -15,9 +16,6 @@ from tidegate.core.verification import (
     Verified,
     Verifier,
 )
-
-ALWAYS_SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
-"""Masked on every path that is verified at the edge, whatever its verifiers name."""
 
 
 async def verdict_on(
@@ -54,11 +52,16 @@ def challenge_in(verifiers: tuple[Verifier, ...], build: Callable[[], SignedRequ
 
 
 def masked(headers: dict[str, str], verifiers: tuple[Verifier, ...]) -> EventHeaders:
-    """The headers to store: once verified, secrets and signatures have done their work and are masked."""
+    """The headers to store: once verified, secrets and signatures have done their work and are masked.
+
+    Those that the verifiers name, and those whose name sounds like one: senders and proxies add more than one.
+    """
     if not verifiers:
         return EventHeaders(headers)
-    secret = ALWAYS_SECRET.union(*(verifier.masked_headers for verifier in verifiers))
-    return EventHeaders({name: MASKED if name in secret else value for name, value in headers.items()})
+    named = frozenset[str]().union(*(verifier.masked_headers for verifier in verifiers))
+    return EventHeaders(
+        {name: MASKED if name in named else value for name, value in masked_headers(headers).items()}
+    )
 
 
 def _ask(verifier: Verifier, requests: tuple[SignedRequest, ...]) -> Verification:
