@@ -4,6 +4,7 @@ import random
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.app.service_process import Service, tidegate, write_integration
@@ -26,6 +27,20 @@ def test_a_webhook_becomes_an_entity(directory: Path) -> None:
         assert entity["title"] == "Issue 1"
         assert entity["properties"] == {"state": "open"}
         assert service.terminate() == 0
+
+
+def test_what_a_service_did_is_known_to_who_has_its_engine(directory: Path) -> None:
+    with Service(directory) as service:
+        assert service.post(issue(1)) == 202
+        service.settle()
+        assert service.terminate() == 0
+    result = tidegate("status", "--json", cwd=directory)
+    assert result.returncode == 0, result.stderr
+    overview = msgspec.json.decode(result.stdout)
+    rates = {(rate["stage"], rate["outcome"]): rate["per_second"] for rate in overview["rates"]}
+    assert rates["received", "accepted"] == rates["settled", "completed"] == rates["written", "upsert"] > 0
+    assert [timing["kind"] for timing in overview["freshness"]] == ["", "issue"]
+    assert [(process["state"], process["role"]) for process in overview["processes"]] == [("left", "all")]
 
 
 def test_nothing_accepted_is_lost_through_kill_9(directory: Path) -> None:

@@ -112,7 +112,7 @@ def test_replay_is_tried_first_and_makes_a_new_event(used: Path) -> None:
 
 def test_status_and_config_are_for_people_and_programs(used: Path) -> None:
     assert "dead runs" in run(used, "status")
-    assert "queued_events" in json.loads(run(used, "status", "--json"))
+    assert "queued_events" in json.loads(run(used, "status", "--json"))["backlog"]
     assert "TIDEGATE__EVENT_WORKERS_COUNT" in run(used, "config")
     assert json.loads(run(used, "config", "--json"))["target"] == "catalog"
 

@@ -14,8 +14,10 @@ from tidegate.console import AdminParts, admin_app
 from tidegate.core.events import EventHeaders, IncomingEvent
 from tidegate.core.inspection import Backlog
 from tidegate.core.runs import Dead, Routing, RunRequest
+from tidegate.core.samples import Counted, Process, Sample
 from tidegate.engines.memory import MemoryEngine
 from tidegate.ingress import HttpServer
+from tidegate.telemetry import OverviewReader
 from tidegate.testing.clock import FakeClock
 
 
@@ -64,6 +66,7 @@ async def client_of(engine: MemoryEngine, reasons: list[str] | None = None, toke
         reasons=lambda: reasons or [],
         paused=lambda: {"target": "503"},
         replay=no_replay,
+        overview=OverviewReader(engine, FakeClock()).read,
         clock=FakeClock(),
         token=token,
     )
@@ -112,6 +115,21 @@ def test_a_run_is_shown_with_its_attempts() -> None:
         (run,) = (await client.get("/api/runs?state=dead")).json()["runs"]
         detail = (await client.get(f"/api/runs/{run['id']}")).json()
         assert [attempt["outcome"] for attempt in detail["attempts"]] == ["dead"]
+
+    with_dead_event(use)
+
+
+def test_the_overview_is_shown() -> None:
+    async def use(client: Client, engine: MemoryEngine) -> None:
+        at = engine._store.clock.now()
+        process = Process("p-1", "all", "machine", 7, at)
+        counts = (Counted("received", "accepted", "/webhook", "", "", 5),)
+        await engine.keep_sample(Sample(process, at, 5.0, counts, paused={"target": "503"}))
+        shown = (await client.get("/api/overview")).json()
+        assert shown["rates"] == [{"stage": "received", "outcome": "accepted", "per_second": 1.0}]
+        assert shown["backlog"]["dead_runs"] == 1
+        assert shown["paused"] == [{"name": "target", "reason": "503", "processes": ["p-1"]}]
+        assert [(state["pid"], state["state"]) for state in shown["processes"]] == [(7, "alive")]
 
     with_dead_event(use)
 

@@ -19,6 +19,7 @@ MODULES = (
     "outcomes",
     "refreshes",
     "runs",
+    "samples",
     "searching",
     "settling",
     "transaction",

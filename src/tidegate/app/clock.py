@@ -1,10 +1,13 @@
-"""The machine's clock and its randomness."""
+"""The machine's clock and its randomness, and how this process is told from others."""
 
+import os
 import secrets
+import socket
 import time
 from datetime import UTC, datetime
 
 from tidegate.core.ids import uuid7
+from tidegate.core.samples import Process
 
 
 class SystemClock:
@@ -22,3 +25,8 @@ class SystemClock:
 def new_id() -> str:
     """A fresh id that sorts by time."""
     return uuid7(datetime.now(UTC), secrets.randbits(74))
+
+
+def this_process(role: str) -> Process:
+    """Who this process is, in its role."""
+    return Process(new_id(), role, socket.gethostname(), os.getpid(), datetime.now(UTC))

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from tidegate.app.clock import SystemClock, new_id
+from tidegate.app.clock import SystemClock, new_id, this_process
 from tidegate.app.listeners import build_ingress, check_admin, ingress_server
 from tidegate.app.service import Readiness, Service
 from tidegate.authoring import Integration
@@ -23,7 +23,7 @@ from tidegate.pipeline.processing import RunLimits
 from tidegate.pipeline.replaying import replay
 from tidegate.targets.catalog import CatalogTarget, catalog_routes
 from tidegate.targets.port import PortTarget
-from tidegate.telemetry import Fanout, LogLines, Metrics
+from tidegate.telemetry import Fanout, LogLines, Metrics, OverviewReader, SampleKeeper, SampleRoll
 from tidegate.worker.assembly import WorkerPorts, assemble
 from tidegate.worker.dispatcher import WorkerLimits
 from tidegate.worker.maintenance import Pruner
@@ -99,7 +99,8 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
     mapping = read_mapping(integration.mapping_file)
     blueprints = read_blueprints(integration.blueprints_file)
     clock, metrics, readiness = SystemClock(), Metrics(), Readiness()
-    telemetry = Fanout(metrics, LogLines())
+    roll = SampleRoll()
+    telemetry = Fanout(metrics, LogLines(), roll)
     async with AsyncExitStack() as stack:
         engine = await open_engine(stack, settings)
         target = open_target(stack, integration, settings, mapping.options)
@@ -128,6 +129,7 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
                 reasons=readiness.texts,
                 paused=paused,
                 replay=lambda event_id: replay(engine, event_id, clock, new_id),
+                overview=OverviewReader(engine, clock).read,
                 clock=clock,
                 routes=catalog_routes(target) if isinstance(target, CatalogTarget) else (),
                 token=settings.admin.token.get_secret_value(),
@@ -150,6 +152,7 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
             ),
             dispatcher=dispatcher,
             leases=dispatcher.leases,
+            samples=SampleKeeper(engine, clock, this_process("all"), roll, lambda: dispatcher.runs_in_hand),
             pruner=Pruner(engine, clock, timedelta(hours=settings.engine.retention_hours)),
             telemetry=telemetry,
             readiness=readiness,

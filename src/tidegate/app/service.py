@@ -16,6 +16,7 @@ from tidegate.core.ports import EntityTarget
 from tidegate.core.signals import DutyFailed, Telemetry
 from tidegate.ingress import HttpServer, IngressApp
 from tidegate.supervise import keep_going
+from tidegate.telemetry import SampleKeeper
 from tidegate.worker.dispatcher import Dispatcher
 from tidegate.worker.leases import LeaseKeeper
 from tidegate.worker.maintenance import Pruner
@@ -55,6 +56,7 @@ class Service:
     dispatcher: Dispatcher
     leases: LeaseKeeper
     pruner: Pruner
+    samples: SampleKeeper
     telemetry: Telemetry
     readiness: Readiness
     check_mapping: Callable[[], Awaitable[Sequence[str]]]
@@ -79,6 +81,7 @@ class Service:
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
+        await self.samples.keep_one(leaving=True)
         await self.ingress_server.stop()
         await self.admin_server.stop()
 
@@ -93,6 +96,7 @@ class Service:
             "processing": self.dispatcher.keep_processing,
             "renewing leases": self.leases.keep,
             "pruning": self.pruner.keep,
+            "keeping samples": self.samples.keep,
         }
         async with asyncio.TaskGroup() as group:
             for name, duty in duties.items():

@@ -17,6 +17,7 @@ from tidegate.console.login import Sessions
 from tidegate.console.operations import Operations
 from tidegate.core.errors import EngineUnavailableError, NotFoundError
 from tidegate.core.inspection import Backlog
+from tidegate.core.overviews import Overview
 from tidegate.core.ports import Clock, EngineOperations
 
 
@@ -38,6 +39,7 @@ class AdminParts:
     reasons: Callable[[], Sequence[str]]
     paused: Callable[[], dict[str, str]]
     replay: Callable[[str], Awaitable[str]]
+    overview: Callable[[], Awaitable[Overview]]
     clock: Clock
     routes: Sequence[BaseRoute] = ()
     token: str = field(default="", repr=False)
@@ -45,7 +47,7 @@ class AdminParts:
 
 def admin_app(parts: AdminParts) -> ASGIApp:
     """The application, guarded by the token if there is one."""
-    operations = Operations(parts.engine, parts.paused, parts.replay)
+    operations = Operations(parts.engine, parts.paused, parts.replay, parts.overview)
     sessions = Sessions(parts.token, parts.clock)
 
     async def healthz(_: Request) -> Response:

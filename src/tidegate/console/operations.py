@@ -14,6 +14,7 @@ from tidegate.console.documents import document, event_document, run_document
 from tidegate.core.entities import EntityRef
 from tidegate.core.inspection import EventFilter, Page, RunFilter
 from tidegate.core.lifecycle import EventState, RunState
+from tidegate.core.overviews import Overview
 from tidegate.core.ports import EngineOperations
 
 MAX_PAGE = 500
@@ -59,14 +60,17 @@ class Operations:
         engine: EngineOperations,
         paused: Callable[[], dict[str, str]],
         replay: Callable[[str], Awaitable[str]],
+        overview: Callable[[], Awaitable[Overview]],
     ) -> None:
         self._engine = engine
         self._paused = paused
         self._replay = replay
+        self._overview = overview
 
     def routes(self) -> list[Route]:
         return [
             Route("/api/status", self.status),
+            Route("/api/overview", self.overview),
             Route("/api/events", self.events),
             Route("/api/events/{id}", self.event),
             Route("/api/events/{id}/replay", self.replay, methods=["POST"]),
@@ -80,6 +84,9 @@ class Operations:
     async def status(self, _: Request) -> Response:
         backlog = await self._engine.backlog()
         return json_response({"backlog": document(backlog), "paused": self._paused()})
+
+    async def overview(self, _: Request) -> Response:
+        return json_response(document(await self._overview()))
 
     async def events(self, request: Request) -> Response:
         query = request.query_params

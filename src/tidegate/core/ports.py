@@ -28,6 +28,7 @@ from tidegate.core.inspection import (
 from tidegate.core.plans import Staged
 from tidegate.core.resources import RawItem, ResourceConfig
 from tidegate.core.runs import EventClaim, Routing, RunClaim, Settlement
+from tidegate.core.samples import Sample
 
 
 class Clock(Protocol):
@@ -288,6 +289,14 @@ class EngineOperations(Protocol):
         first, with their runs, journal and deduplication keys. Lineage stays. A run goes with the last of its
         events, and what was merged into it goes with it. Answers how many events.
         """
+        ...
+
+    async def keep_sample(self, sample: Sample) -> None:
+        """Keep what a process did, with the engine's time as its `at`. Those older than SAMPLES_KEPT go."""
+        ...
+
+    async def samples(self, since: datetime) -> list[Sample]:
+        """Those kept at this time or later, oldest first."""
         ...
 
 

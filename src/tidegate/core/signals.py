@@ -51,7 +51,11 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True)
 class RunSettled:
-    """`outcome` is the settlement's name in lower case. `freshness_seconds`: from receipt to settlement."""
+    """`outcome` is the settlement's name in lower case. `freshness_seconds`: from receipt to settlement.
+
+    `step` is the last one that was begun, empty if there was none. `event_count`: how many events the run
+    stood for.
+    """
 
     run_id: int
     event_id: str
@@ -61,6 +65,8 @@ class RunSettled:
     detail: str
     freshness_seconds: float
     stale: bool = False
+    step: str = ""
+    event_count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

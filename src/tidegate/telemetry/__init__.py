@@ -1,8 +1,10 @@
-"""Subscribers of signals: metrics and log lines."""
+"""Subscribers of signals: metrics, log lines, and the samples of which overviews are made."""
 
 from tidegate.core.signals import Signal, Telemetry
 from tidegate.telemetry.logs import LogLines, configure_logging
 from tidegate.telemetry.metrics import Metrics
+from tidegate.telemetry.overviews import OverviewReader
+from tidegate.telemetry.samples import SampleKeeper, SampleRoll
 
 
 class Fanout:
@@ -17,4 +19,12 @@ class Fanout:
             subscriber.emit(signal)
 
 
-__all__ = ["Fanout", "LogLines", "Metrics", "configure_logging"]
+__all__ = [
+    "Fanout",
+    "LogLines",
+    "Metrics",
+    "OverviewReader",
+    "SampleKeeper",
+    "SampleRoll",
+    "configure_logging",
+]

@@ -14,6 +14,7 @@ from tidegate.testing import (
     engine_suite_operations,
     engine_suite_overlaps,
     engine_suite_runs,
+    engine_suite_samples,
     engine_suite_searching,
     engine_suite_settling,
     engine_suite_tidying,
@@ -36,6 +37,7 @@ _PARTS = (
     engine_suite_operations,
     engine_suite_searching,
     engine_suite_tidying,
+    engine_suite_samples,
 )
 
 ENGINE_CASES: Mapping[str, Case] = MappingProxyType(

@@ -31,6 +31,8 @@ def report(
             detail=_detail(settlement),
             freshness_seconds=freshness_seconds,
             stale=stale,
+            step=settlement.trail.steps[-1].name if settlement.trail.steps else "",
+            event_count=claim.event_count,
         )
     )
     if stale or not isinstance(settlement, (Completed, Retry, Dead)):

@@ -30,6 +30,7 @@ from tidegate.core.inspection import (
 from tidegate.core.plans import Staged
 from tidegate.core.ports import Clock, EnqueueOutcome
 from tidegate.core.runs import EventClaim, Routing, RunClaim, Settlement
+from tidegate.core.samples import Sample
 from tidegate.engines.memory.claiming import claim_runs, next_run_due, renew, stage
 from tidegate.engines.memory.inspecting import (
     backlog,
@@ -42,6 +43,7 @@ from tidegate.engines.memory.inspecting import (
 from tidegate.engines.memory.mending import discard, prune, redrive
 from tidegate.engines.memory.routing import claim_events, enqueue, next_event_due, route
 from tidegate.engines.memory.rows import Store
+from tidegate.engines.memory.samples import keep_sample, samples_since
 from tidegate.engines.memory.searching import blueprints, search_entities, search_events
 from tidegate.engines.memory.settling import refresh, settle
 from tidegate.engines.wakeups import Wakeups, Work
@@ -219,3 +221,12 @@ class MemoryEngine:
         count = prune(self._store, finished_before, limit)
         await self._committed()
         return count
+
+    async def keep_sample(self, sample: Sample) -> None:
+        self._check()
+        keep_sample(self._store, sample)
+        await self._committed()
+
+    async def samples(self, since: datetime) -> list[Sample]:
+        self._check()
+        return samples_since(self._store, since)

@@ -15,6 +15,7 @@ from tidegate.core.lifecycle import (
     next_run_state,
 )
 from tidegate.core.ports import Clock
+from tidegate.core.samples import Sample
 from tidegate.engines.lineage import Mark, Source
 from tidegate.engines.outcomes import LinkedRun, conclude
 from tidegate.engines.overlaps import Stamp
@@ -75,6 +76,7 @@ class Store:
     queued: dict[int, EventRow] = field(default_factory=dict[int, EventRow])
     owners: dict[EntityRef, dict[Source, Mark]] = field(default_factory=dict[EntityRef, dict[Source, Mark]])
     stamps: dict[EntityRef, Stamp] = field(default_factory=dict[EntityRef, Stamp])
+    samples: list[Sample] = field(default_factory=list[Sample])
     last_seq: int = 0
     last_run_id: int = 0
     last_write_seq: int = 0

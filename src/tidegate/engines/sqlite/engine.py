@@ -27,6 +27,7 @@ from tidegate.core.inspection import (
 from tidegate.core.plans import Staged
 from tidegate.core.ports import Clock, EnqueueOutcome
 from tidegate.core.runs import EventClaim, Routing, RunClaim, Settlement
+from tidegate.core.samples import Sample
 from tidegate.engines.instants import optional_time, to_us
 from tidegate.engines.sqlite.database import SqliteError
 from tidegate.engines.sqlite.events import (
@@ -50,6 +51,7 @@ from tidegate.engines.sqlite.mending import discard, prune, redrive
 from tidegate.engines.sqlite.reader import Reader
 from tidegate.engines.sqlite.refreshes import refresh
 from tidegate.engines.sqlite.runs import RunsLent, claim_runs, give_back_runs, renew
+from tidegate.engines.sqlite.samples import keep_sample, samples_since
 from tidegate.engines.sqlite.schema import open_writer
 from tidegate.engines.sqlite.searching import blueprints, search_entities, search_events
 from tidegate.engines.sqlite.settling import settle
@@ -223,6 +225,12 @@ class SqliteEngine:
 
     async def prune(self, finished_before: datetime, limit: int) -> int:
         return await self._writer.commit(lambda tx: prune(tx, finished_before, limit))
+
+    async def keep_sample(self, sample: Sample) -> None:
+        await self._writer.commit(lambda tx: keep_sample(tx, sample))
+
+    async def samples(self, since: datetime) -> list[Sample]:
+        return await self._reader.look(lambda database: samples_since(database, since))
 
 
 def _forget(future: asyncio.Future[None]) -> None:

@@ -1,0 +1,61 @@
+"""Durations in buckets that are the same everywhere, so that those of many processes can be added up.
+
+A bucket's bounds are a quarter of an octave apart: a quantile is off by 9 % at most.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import ceil, log2
+
+SMALLEST_SECONDS = 0.0001
+BUCKETS_PER_OCTAVE = 4
+LAST_BUCKET = 120
+"""Everything longer than 30 hours, too."""
+
+
+def bucket_of(seconds: float) -> int:
+    """The bucket of a duration; bucket 0 holds all up to SMALLEST_SECONDS."""
+    if seconds <= SMALLEST_SECONDS:
+        return 0
+    return min(ceil(BUCKETS_PER_OCTAVE * log2(seconds / SMALLEST_SECONDS)), LAST_BUCKET)
+
+
+def upper_bound(bucket: int) -> float:
+    """The longest duration of a bucket."""
+    return SMALLEST_SECONDS * 2 ** (bucket / BUCKETS_PER_OCTAVE)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """How many durations fell into each bucket, and their sum."""
+
+    counts: dict[int, int] = field(default_factory=dict[int, int])
+    total_seconds: float = 0.0
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts.values())
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        bucket = bucket_of(seconds)
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        self.total_seconds += seconds
+
+    def add(self, counts: Iterable[tuple[int, int]], total_seconds: float) -> None:
+        """Count what another histogram counted."""
+        for bucket, count in counts:
+            self.counts[bucket] = self.counts.get(bucket, 0) + count
+        self.total_seconds += total_seconds
+
+    def quantile(self, share: float) -> float | None:
+        """The duration that this share of all did not exceed; None if there are none."""
+        wanted = share * self.count
+        seen = 0
+        for bucket in sorted(self.counts):
+            here = self.counts[bucket]
+            if seen + here >= wanted:
+                inside = (wanted - seen) / here
+                return upper_bound(bucket) * 2 ** ((inside - 1) / BUCKETS_PER_OCTAVE)
+            seen += here
+        return None

@@ -1,0 +1,164 @@
+"""Rolls what a process did up into samples, and hands them to the engine every few seconds.
+
+An event costs it a few dictionary look-ups. What cannot be kept now is kept with the next sample.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from tidegate.core.causes import cause_of
+from tidegate.core.errors import EngineUnavailableError
+from tidegate.core.ports import Clock, EngineOperations
+from tidegate.core.runs import WriteAction
+from tidegate.core.samples import Process, Stage
+from tidegate.core.signals import (
+    BatchApplied,
+    DependencyPaused,
+    DutyFailed,
+    EntityWritten,
+    EventAccepted,
+    EventRefused,
+    EventRouted,
+    MappingWarned,
+    ProcessorFailed,
+    RunSettled,
+    Signal,
+    StepFinished,
+)
+from tidegate.core.tallies import CountKey, ErrorKey, Tally
+
+SAMPLE_SECONDS = 5.0
+
+_FAILURES = frozenset({"retry", "dead", "rejected"})
+
+
+class SampleRoll:
+    """A subscriber that adds up what happened since it was last taken."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.paused: dict[str, str] = {}
+        self._takes: dict[type[Signal], Callable[[Any], None]] = {
+            EventAccepted: self._accepted,
+            EventRefused: self._refused,
+            EventRouted: self._routed,
+            ProcessorFailed: self._processor_failed,
+            StepFinished: self._step,
+            RunSettled: self._settled,
+            EntityWritten: self._written,
+            MappingWarned: self._warned,
+            BatchApplied: self._applied,
+            DependencyPaused: self._pause,
+            DutyFailed: self._duty_failed,
+        }
+
+    def emit(self, signal: Signal) -> None:
+        """Count a signal."""
+        take = self._takes.get(type(signal))
+        if take is not None:
+            take(signal)
+
+    def take(self) -> Tally:
+        """What was added up; begins anew."""
+        taken, self.tally = self.tally, Tally()
+        return taken
+
+    def _accepted(self, signal: EventAccepted) -> None:
+        outcome = "duplicate" if signal.duplicate else "accepted"
+        self.tally.count(CountKey(Stage.RECEIVED, outcome, signal.path))
+        self.tally.time("commit", "", signal.commit_seconds)
+
+    def _refused(self, signal: EventRefused) -> None:
+        self.tally.count(CountKey(Stage.RECEIVED, signal.reason, signal.path))
+        self.tally.fail(ErrorKey(Stage.RECEIVED, f"{signal.status} {signal.reason}"), signal.path)
+
+    def _routed(self, signal: EventRouted) -> None:
+        self.tally.count(CountKey(Stage.ROUTED, "routed" if signal.runs else "ignored", signal.path))
+        if signal.runs:
+            self.tally.count(CountKey(Stage.ASKED, "", signal.path), signal.runs)
+        self.tally.time("routing", "", signal.duration_seconds)
+
+    def _processor_failed(self, signal: ProcessorFailed) -> None:
+        self.tally.fail(ErrorKey(Stage.ROUTED, cause_of(signal.error), signal.processor), signal.event_id)
+
+    def _step(self, signal: StepFinished) -> None:
+        self.tally.time(signal.step, signal.kind, signal.duration_seconds)
+
+    def _settled(self, signal: RunSettled) -> None:
+        outcome = "stale" if signal.stale else signal.outcome
+        self.tally.count(CountKey(Stage.SETTLED, outcome, "", signal.processor, signal.kind))
+        if signal.stale:
+            return
+        if signal.outcome in _FAILURES:
+            key = ErrorKey(signal.step, cause_of(signal.detail), signal.processor, signal.kind)
+            self.tally.fail(key, str(signal.run_id))
+        elif signal.outcome == "completed" and signal.event_count > 1:
+            key = CountKey(Stage.COALESCED, "", "", signal.processor, signal.kind)
+            self.tally.count(key, signal.event_count - 1)
+
+    def _written(self, signal: EntityWritten) -> None:
+        self.tally.count(CountKey(Stage.WRITTEN, signal.action, "", "", signal.kind))
+        if signal.action in (WriteAction.UPSERT, WriteAction.DELETE):
+            self.tally.time("freshness", signal.kind, signal.freshness_seconds)
+
+    def _warned(self, signal: MappingWarned) -> None:
+        self.tally.count(CountKey(Stage.WARNED, "", "", "", signal.kind))
+
+    def _applied(self, signal: BatchApplied) -> None:
+        self.tally.time("target", "", signal.duration_seconds)
+
+    def _pause(self, signal: DependencyPaused) -> None:
+        if signal.paused:
+            self.paused[signal.name] = signal.reason
+        else:
+            self.paused.pop(signal.name, None)
+
+    def _duty_failed(self, signal: DutyFailed) -> None:
+        self.tally.fail(ErrorKey(signal.duty, cause_of(signal.error)), "")
+
+
+@dataclass(slots=True)
+class SampleKeeper:
+    """Keeps the samples of this process. `in_flight` says how many runs it has in hand."""
+
+    engine: EngineOperations
+    clock: Clock
+    process: Process
+    roll: SampleRoll
+    in_flight: Callable[[], int]
+    interval_seconds: float = SAMPLE_SECONDS
+    _taken_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._taken_at = self.clock.monotonic()
+
+    async def keep(self) -> None:
+        """Keep samples until cancelled."""
+        while True:
+            await asyncio.sleep(self.interval_seconds)
+            await self.keep_one()
+
+    async def keep_one(self, *, leaving: bool = False) -> None:
+        """Keep one sample; if the engine cannot take it, what it counted goes into the next one."""
+        now = self.clock.monotonic()
+        tally = self.roll.take()
+        sample = tally.sample(
+            self.process,
+            self.clock.now(),
+            now - self._taken_at,
+            paused=self.roll.paused,
+            in_flight=self.in_flight(),
+            backlog=None,
+            leaving=leaving,
+        )
+        try:
+            backlog = await self.engine.backlog()
+            await self.engine.keep_sample(msgspec.structs.replace(sample, backlog=backlog))
+        except EngineUnavailableError:
+            self.roll.tally.add(sample)
+        else:
+            self._taken_at = now
