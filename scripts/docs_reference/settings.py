@@ -56,6 +56,8 @@ def _default(name: str, field: dict[str, Any]) -> str:
     value = field.get("default")
     if value in ("", None, [], ()):
         return "empty"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if name.endswith("_bytes"):
         for size, unit in _UNITS:
             if value % size == 0:
@@ -69,7 +71,8 @@ def _allowed(field: dict[str, Any]) -> str:
     kind = {
         "integer": "whole number",
         "number": "number",
-        "array": "list (in the environment: JSON)",
+        "array": "list (in the environment: with commas, or JSON)",
+        "boolean": "`true`, `false`",
         "object": "any names and values",
         "string": "text",
     }[field["type"]]

@@ -13,11 +13,16 @@ from tidegate.fetch import (
     FetchClient,
     FetchFailedError,
     FetchLimits,
+    FetchPolicy,
     FetchRefusedError,
     FetchStatusError,
     HostBreakers,
     HostPausedError,
+    Origin,
 )
+
+HOME = "http://127.0.0.1:9"
+"""Nobody listens there."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -39,6 +44,10 @@ class Recorder:
 
     def emit(self, signal: Signal) -> None:
         self.signals.append(signal)
+
+
+def trusting(*urls: str) -> FetchPolicy:
+    return FetchPolicy(frozenset(map(Origin.of, urls)))
 
 
 @asynccontextmanager
@@ -64,7 +73,7 @@ def run_against(
         clock, recorder = ManualClock(), Recorder()
         async with (
             third_party(handler) as url,
-            FetchClient(HostBreakers(clock, recorder), clock, limits) as client,
+            FetchClient(HostBreakers(clock, recorder), clock, limits, trusting(url, HOME)) as client,
         ):
             await use(client, url, clock, recorder)
 
@@ -171,7 +180,7 @@ def test_a_slow_answer_times_out_as_a_failure() -> None:
 def test_a_refused_connection_is_a_failure() -> None:
     async def use(client: FetchClient, *_: object) -> None:
         with pytest.raises(FetchFailedError):
-            await client.get_json("http://127.0.0.1:9")
+            await client.get_json(HOME)
 
     run_against(answering(200), use)
 

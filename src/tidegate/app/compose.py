@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tidegate.app.clock import SystemClock, new_id, this_process
 from tidegate.app.listeners import build_ingress, check_admin, ingress_server
+from tidegate.app.outgoing import fetch_client
 from tidegate.app.service import Readiness, Service
 from tidegate.authoring import Integration
 from tidegate.authoring.blueprints import read_blueprints
@@ -16,7 +17,7 @@ from tidegate.console import AdminParts, admin_app
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.resources import TargetOptions
 from tidegate.engines.sqlite import SqliteEngine
-from tidegate.fetch import FetchClient, HostBreakers
+from tidegate.fetch import HostBreakers
 from tidegate.ingress import HttpServer
 from tidegate.mapping import JqMapper, MapperLimits, read_mapping
 from tidegate.pipeline.processing import RunLimits
@@ -105,9 +106,8 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
         engine = await open_engine(stack, settings)
         target = open_target(stack, integration, settings, mapping.options)
         hosts = HostBreakers(clock, telemetry)
-        integration.bind(
-            settings.integration.config, await stack.enter_async_context(FetchClient(hosts, clock))
-        )
+        http = await stack.enter_async_context(fetch_client(settings, hosts, clock))
+        integration.bind(settings.integration.config, http)
         mapper = JqMapper(mapping.configs, mapper_limits(settings))
         stack.push_async_callback(mapper.close)
         dispatcher = assemble(

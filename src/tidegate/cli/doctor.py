@@ -13,6 +13,7 @@ import typer
 from tidegate.app.clock import SystemClock
 from tidegate.app.compose import engine_path, mapper_limits, open_engine, open_target
 from tidegate.app.listeners import check_admin
+from tidegate.app.outgoing import fetch_client
 from tidegate.authoring import Integration
 from tidegate.authoring.blueprints import read_blueprints
 from tidegate.cli.loading import load_integration
@@ -21,7 +22,7 @@ from tidegate.cli.output import EXIT_FAILED, out, print_json
 from tidegate.config import Settings, load_settings
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import ConfigurationError, TidegateError
-from tidegate.fetch import FetchClient, HostBreakers
+from tidegate.fetch import HostBreakers
 from tidegate.mapping import MappingFile, check_blueprints, check_expressions, read_mapping
 from tidegate.telemetry import Fanout
 from tidegate.verify import check_verifier
@@ -66,7 +67,7 @@ def doctor_command(
 
 async def _all(integration: Integration, settings: Settings) -> list[Finding]:
     clock = SystemClock()
-    async with FetchClient(HostBreakers(clock, Fanout()), clock) as http:
+    async with fetch_client(settings, HostBreakers(clock, Fanout()), clock) as http:
         integration.bind(settings.integration.config, http)
         return [finding async for finding in _examine(integration, settings)]
 

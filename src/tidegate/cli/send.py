@@ -11,6 +11,7 @@ import typer
 
 from tidegate import verify
 from tidegate.app.clock import SystemClock, new_id
+from tidegate.app.outgoing import fetch_client
 from tidegate.authoring import Integration
 from tidegate.cli.loading import load_integration
 from tidegate.cli.options import AppDir, ConfigFile
@@ -18,7 +19,7 @@ from tidegate.cli.output import EXIT_FAILED, out
 from tidegate.config import Settings, load_settings
 from tidegate.core.errors import ConfigurationError, UnavailableError
 from tidegate.core.verification import SignedRequest, Verifier
-from tidegate.fetch import FetchClient, HostBreakers
+from tidegate.fetch import HostBreakers
 from tidegate.telemetry import Fanout
 from tidegate.verify.signing import sign
 
@@ -93,7 +94,7 @@ async def _send(
     app_dir: Path,
 ) -> tuple[int, str]:
     clock = SystemClock()
-    async with FetchClient(HostBreakers(clock, Fanout()), clock) as http:
+    async with fetch_client(settings, HostBreakers(clock, Fanout()), clock) as http:
         verifier: Verifier | None = None
         if sender is not None:
             verifier = _preset(sender, secret_env)

@@ -68,6 +68,19 @@ class IntegrationSettings(Section):
     )
 
 
+class FetchSettings(Section):
+    """How processors ask third parties (integration.http)."""
+
+    timeout_seconds: Seconds = Field(default=30.0, description="How long one request may take.")
+    connect_timeout_seconds: Seconds = Field(default=10.0, description="How long a connection may take.")
+    max_response_bytes: Count = Field(default=64 * 1024 * 1024, description="Larger answers are not taken.")
+    max_connections: Count = Field(default=100, description="Open connections in all.")
+    allow_private_networks: bool = Field(
+        default=False,
+        description="Lets URLs that are not among integration.config lead to private addresses; for development.",
+    )
+
+
 class IngressSettings(Section):
     """The listener that faces the internet."""
 
@@ -152,6 +165,7 @@ class Settings(BaseSettings):
     port: PortSettings = PortSettings()
     catalog: CatalogSettings = CatalogSettings()
     integration: IntegrationSettings = IntegrationSettings()
+    fetch: FetchSettings = FetchSettings()
     ingress: IngressSettings = IngressSettings()
     admin: AdminSettings = AdminSettings()
     mapping: MappingSettings = MappingSettings()

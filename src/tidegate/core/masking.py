@@ -14,9 +14,19 @@ _SECRET_FIELD = re.compile(
 )
 
 
+def is_secret_header(name: str) -> bool:
+    """True for a header whose name sounds like a credential or a signature."""
+    return _SECRET_HEADER.search(name) is not None
+
+
+def is_secret_field(name: str) -> bool:
+    """True for a field or parameter whose name sounds like a secret."""
+    return _SECRET_FIELD.search(name) is not None
+
+
 def masked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers with credentials and signatures masked."""
-    return {name: MASKED if _SECRET_HEADER.search(name) else value for name, value in headers.items()}
+    return {name: MASKED if is_secret_header(name) else value for name, value in headers.items()}
 
 
 def masked_payload(value: Json) -> Json:
@@ -29,6 +39,6 @@ def masked_payload(value: Json) -> Json:
 
 
 def _masked_field(name: str, value: Json) -> Json:
-    if isinstance(value, str) and value and _SECRET_FIELD.search(name):
+    if isinstance(value, str) and value and is_secret_field(name):
         return MASKED
     return masked_payload(value)

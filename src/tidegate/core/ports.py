@@ -63,8 +63,34 @@ class HttpResponse(Protocol):
         ...
 
 
+class HttpApi(Protocol):
+    """One third party's API: credentials given for it go nowhere else. Paths are below its base URL."""
+
+    async def get_json(
+        self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Json:
+        """GET a JSON document."""
+        ...
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Json = None,
+    ) -> HttpResponse:
+        """Make one request."""
+        ...
+
+
 class HttpClient(Protocol):
     """The client through which processors ask third parties. `tidegate.fetch` has the one that is used."""
+
+    def api(self, base_url: str, *, headers: Mapping[str, str] | None = None) -> HttpApi:
+        """One third party's API, with the headers that go there and nowhere else."""
+        ...
 
     async def get_json(
         self, url: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None

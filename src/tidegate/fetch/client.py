@@ -4,7 +4,7 @@ It does not retry by itself: a failure goes back to the run, which waits without
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
 
@@ -15,6 +15,8 @@ from tidegate.core.events import Json
 from tidegate.core.ports import Clock
 from tidegate.fetch.errors import FetchFailedError, FetchRefusedError, FetchStatusError, HostPausedError
 from tidegate.fetch.hosts import HostBreakers
+from tidegate.fetch.origins import Origin, authority, shown
+from tidegate.fetch.policy import FetchPolicy, public_socket
 from tidegate.fetch.retry_after import is_throttled, retry_after_seconds
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -47,22 +49,49 @@ class FetchResponse:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, RecursionError) as error:
             host = urlsplit(self.url).hostname or ""
-            message = f"{_shown(self.url)} answered {self.status} with invalid JSON: {error}"
+            message = f"{shown(self.url)} answered {self.status} with invalid JSON: {error}"
             raise FetchFailedError(message, host=host, status=self.status) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `trusted`: its origin was configured, so it may lead anywhere and carry credentials."""
+
+    method: str
+    url: str
+    origin: Origin
+    trusted: bool
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    json: Json = None
 
 
 class FetchClient:
     """Reads the third party's current data. Used inside one event loop; close it when done.
 
-    All methods raise FetchStatusError (4xx), FetchFailedError (transport, time-out, 429, 5xx),
-    HostPausedError (the host is left alone for now) or FetchRefusedError (answer too large).
+    All methods raise FetchStatusError (4xx), FetchFailedError (transport, time-out, 429, 5xx), HostPausedError (the
+    host is left alone for now) or FetchRefusedError (the request may not be made, or the answer not be taken).
     """
 
-    def __init__(self, breakers: HostBreakers, clock: Clock, limits: FetchLimits | None = None) -> None:
+    def __init__(
+        self,
+        breakers: HostBreakers,
+        clock: Clock,
+        limits: FetchLimits | None = None,
+        policy: FetchPolicy | None = None,
+    ) -> None:
         self._breakers = breakers
         self._clock = clock
         self._limits = limits or FetchLimits()
-        self._session: aiohttp.ClientSession | None = None
+        self._policy = policy or FetchPolicy()
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    def api(self, base_url: str, *, headers: Mapping[str, str] | None = None) -> "FetchApi":
+        """One third party's API. The headers, credentials among them, go there and nowhere else.
+
+        Build `base_url` from your own settings, never from a payload. Raises FetchRefusedError if it is no URL.
+        """
+        return FetchApi(self, base_url.rstrip("/"), Origin.of(base_url), dict(headers or {}))
 
     async def get_json(
         self, url: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
@@ -79,15 +108,29 @@ class FetchClient:
         headers: Mapping[str, str] | None = None,
         json: Json = None,
     ) -> FetchResponse:
-        """Make one request and read the answer whole."""
-        host = urlsplit(url).netloc.rsplit("@", 1)[-1]
+        """Make one request and read the answer whole.
+
+        A URL whose origin is not among the integration's own values may lead to public addresses only, and
+        carries no credentials.
+        """
+        origin = Origin.of(url)
+        self._policy.check_credentials(origin, headers or (), params or ())
+        trusted = origin in self._policy.configured
+        return await self.send(Call(method, url, origin, trusted, params, dict(headers or {}), json))
+
+    async def send(self, call: Call) -> FetchResponse:
+        """Make a request whose target and credentials have been looked at."""
+        host = authority(urlsplit(call.url))
         if not self._breakers.admit(host):
             raise self._paused(host, f"{host} is paused")
         probing = self._breakers.is_paused(host)
         try:
-            response = await self._follow(method, url, params, headers, json)
+            response = await self._follow(call)
+        except aiohttp.InvalidURL:
+            self._breakers.abandoned(host)
+            raise FetchRefusedError(f"{shown(call.url)} is no URL that can be asked") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            message = f"{method} {_shown(url)} failed: {type(error).__name__}: {error}".rstrip(": ")
+            message = f"{call.method} {shown(call.url)} failed: {type(error).__name__}: {error}".rstrip(": ")
             self._breakers.failed(host, message)
             if probing:
                 raise self._paused(host, message) from error
@@ -95,53 +138,41 @@ class FetchClient:
         except BaseException:
             self._breakers.abandoned(host)
             raise
-        return self._judge(method, host, response, probing=probing)
+        return self._judge(call.method, host, response, probing=probing)
 
-    async def _follow(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        json: Json,
-    ) -> FetchResponse:
+    async def _follow(self, call: Call) -> FetchResponse:
         """Send, and follow redirects of safe requests within the same scheme, host and port.
 
         The headers may carry the integration's credentials, which are nobody else's business.
         """
+        first = call
         for _ in range(MAX_REDIRECTS):
-            response = await self._send(method, url, params, headers, json)
+            response = await self._send(call)
             location = response.headers.get("location")
-            if response.status not in REDIRECTS or location is None or method not in ("GET", "HEAD"):
+            if response.status not in REDIRECTS or location is None or call.method not in ("GET", "HEAD"):
                 return response
             target = urljoin(response.url, location)
-            if _origin(target) != _origin(response.url):
-                raise FetchRefusedError(f"{_shown(url)} redirects to another host, {_shown(target)}")
-            url, params = target, None
-        raise FetchRefusedError(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
+            if Origin.of(target) != call.origin:
+                raise FetchRefusedError(f"{shown(first.url)} redirects to another host, {shown(target)}")
+            call = replace(call, url=target, params=None)
+        raise FetchRefusedError(f"{shown(first.url)} redirects more than {MAX_REDIRECTS} times")
 
-    async def _send(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        json: Json,
-    ) -> FetchResponse:
-        sent = dict(headers or {})
+    async def _send(self, call: Call) -> FetchResponse:
+        sent = dict(call.headers)
         data: bytes | None = None
-        if json is not None:
-            data = msgspec.json.encode(json)
+        if call.json is not None:
+            data = msgspec.json.encode(call.json)
             sent.setdefault("Content-Type", "application/json")
-        async with self._pool().request(
-            method, url, params=params, headers=sent, data=data, allow_redirects=False
+        session = self._session(anywhere=call.trusted or self._policy.allow_private)
+        async with session.request(
+            call.method, call.url, params=call.params, headers=sent, data=data, allow_redirects=False
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > self._limits.max_response_bytes:
                     limit = self._limits.max_response_bytes
-                    raise FetchRefusedError(f"{_shown(url)} answered more than {limit} bytes")
+                    raise FetchRefusedError(f"{shown(call.url)} answered more than {limit} bytes")
             plain = {name.lower(): value for name, value in response.headers.items()}
             return FetchResponse(response.status, str(response.url), plain, bytes(body))
 
@@ -153,38 +184,45 @@ class FetchClient:
         if 200 <= status < 300:
             self._breakers.succeeded(host)
             return response
-        shown = f"{method} {_shown(response.url)}"
+        request = f"{method} {shown(response.url)}"
         if status >= 500 or is_throttled(status, response.headers):
             wait = retry_after_seconds(status, response.headers, self._clock.now())
-            self._breakers.failed(host, f"{shown} answered {status}", wait)
+            self._breakers.failed(host, f"{request} answered {status}", wait)
             if probing:
-                raise self._paused(host, f"{shown} answered {status}")
+                raise self._paused(host, f"{request} answered {status}")
             raise FetchFailedError(
-                f"{shown} answered {status}", host=host, status=status, retry_after_seconds=wait
+                f"{request} answered {status}", host=host, status=status, retry_after_seconds=wait
             )
         self._breakers.succeeded(host)  # a 404 says that the host is well
-        raise FetchStatusError(status, shown, response.body[:500].decode(errors="replace"))
+        raise FetchStatusError(status, request, response.body[:500].decode(errors="replace"))
 
-    def _pool(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            limits = self._limits
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=limits.max_connections, limit_per_host=limits.max_connections_per_host
-                ),
-                timeout=aiohttp.ClientTimeout(
-                    total=limits.total_seconds, sock_connect=limits.connect_seconds
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "tidegate"},
-            )
-        return self._session
+    def _session(self, *, anywhere: bool) -> aiohttp.ClientSession:
+        """The pool for origins that are trusted, or the one for all others: they share no connection."""
+        known = self._sessions.get(anywhere)
+        if known is not None:
+            return known
+        limits = self._limits
+        connector = aiohttp.TCPConnector(
+            limit=limits.max_connections,
+            limit_per_host=limits.max_connections_per_host,
+            socket_factory=None if anywhere else public_socket,
+            happy_eyeballs_delay=0.25
+            if anywhere
+            else None,  # one address at a time, so that a refusal is seen
+        )
+        session = self._sessions[anywhere] = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=limits.total_seconds, sock_connect=limits.connect_seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "tidegate"},
+        )
+        return session
 
     async def close(self) -> None:
-        """Close the pool. Idempotent."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close the pools. Idempotent."""
+        while self._sessions:
+            _, session = self._sessions.popitem()
+            await session.close()
 
     async def __aenter__(self) -> "FetchClient":
         return self
@@ -195,12 +233,38 @@ class FetchClient:
         await self.close()
 
 
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.rsplit("@", 1)[-1]
+@dataclass(frozen=True, slots=True)
+class FetchApi:
+    """One third party's API, made by FetchClient.api. Its headers leave for this origin alone."""
 
+    client: FetchClient
+    base_url: str
+    origin: Origin
+    headers: Mapping[str, str] = field(repr=False)
 
-def _shown(url: str) -> str:
-    """The URL without query and credentials, which may carry secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}{parts.path}"
+    async def get_json(
+        self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Json:
+        """GET a JSON document."""
+        return (await self.request("GET", path, params=params, headers=headers)).json()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Json = None,
+    ) -> FetchResponse:
+        """As FetchClient.request, with a path below the base URL.
+
+        `path` may be a whole URL, as answers name their next page; raises FetchRefusedError if it leads elsewhere.
+        """
+        url = path
+        if not path.startswith(("http://", "https://")):
+            url = f"{self.base_url}/{path.lstrip('/')}" if path else self.base_url
+        if Origin.of(url) != self.origin:
+            raise FetchRefusedError(f"{shown(url)} is not of {self.base_url}: its credentials stay at home")
+        sent = {**self.headers, **(headers or {})}
+        return await self.client.send(Call(method, url, self.origin, True, params, sent, json))

@@ -2,7 +2,7 @@
 
 TidegateError
 ├── FetchStatusError            the third party answered with a 4xx that a retry will not mend
-├── FetchRefusedError           we do not send this request (another host than configured, too large)
+├── FetchRefusedError           we do not make this request, or take this answer
 └── RetryableError
 ├── FetchFailedError        transport error, time-out, 429 or 5xx
 └── UnavailableError

@@ -19,7 +19,7 @@ from tidegate.core.inspection import EventDetail
 from tidegate.core.ports import Accepted, Clock
 from tidegate.core.signals import Signal
 from tidegate.engines.memory import MemoryEngine
-from tidegate.fetch import FetchClient, HostBreakers
+from tidegate.fetch import FetchClient, FetchPolicy, HostBreakers
 from tidegate.mapping import JqMapper, read_mapping
 from tidegate.pipeline.processing import RunLimits
 from tidegate.testing.memory_target import MemoryTarget
@@ -119,7 +119,8 @@ async def harness(
     mapping = read_mapping(integration.mapping_file)
     async with AsyncExitStack() as stack:
         hosts = HostBreakers(clock, signals)
-        client = await stack.enter_async_context(FetchClient(hosts, clock))
+        policy = FetchPolicy.of(config or {}, allow_private=True)  # the test's server is on this machine
+        client = await stack.enter_async_context(FetchClient(hosts, clock, policy=policy))
         integration.bind(config or {}, client)
         mapper = JqMapper(mapping.configs)
         stack.push_async_callback(mapper.close)
