@@ -33,7 +33,6 @@ from tidegate.engines.sqlite.database import SqliteError
 from tidegate.engines.sqlite.events import (
     EventsLent,
     claim_events,
-    encode_headers,
     enqueue,
     give_back_events,
     route,
@@ -56,6 +55,7 @@ from tidegate.engines.sqlite.schema import open_writer
 from tidegate.engines.sqlite.searching import blueprints, search_entities, search_events
 from tidegate.engines.sqlite.settling import settle
 from tidegate.engines.sqlite.writer import Writer
+from tidegate.engines.stored import encode_headers
 from tidegate.engines.wakeups import Wakeups, Work
 
 POLL_SECONDS = 0.5

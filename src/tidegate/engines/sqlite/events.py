@@ -1,19 +1,16 @@
 """Events in the file: enqueueing, lending to the router, and the end of their routing."""
 
-from collections.abc import Mapping
-from hashlib import blake2b
 from typing import NamedTuple
 
-import msgspec
-
-from tidegate.core.events import EventHeaders, IncomingEvent, StoredEvent
+from tidegate.core.events import IncomingEvent
 from tidegate.core.lifecycle import EventState
 from tidegate.core.ports import Accepted, BacklogFull, Duplicate, EnqueueOutcome
 from tidegate.core.runs import EventClaim, Routing
-from tidegate.engines.instants import from_us, to_us
-from tidegate.engines.sqlite.database import CorruptError, Row
+from tidegate.engines.instants import to_us
+from tidegate.engines.sqlite.database import CorruptError
 from tidegate.engines.sqlite.lanes import request_run
 from tidegate.engines.sqlite.transaction import DamageError, Transaction
+from tidegate.engines.stored import UnreadableError, delivery_hash, read_event
 from tidegate.engines.wakeups import Work
 
 _TWIN = (
@@ -44,11 +41,6 @@ _READ = (
     f"SELECT events.due_us, events.expirations, {EVENT_COLUMNS}"  # noqa: S608 - own text
     " FROM events LEFT JOIN event_bodies USING (seq) WHERE seq = ?"
 )
-_decode_headers = msgspec.json.Decoder(dict[str, str]).decode
-
-
-class UnreadableError(Exception):
-    """The stored data of an event cannot be read. Stays inside this engine."""
 
 
 class EventsLent(NamedTuple):
@@ -57,39 +49,6 @@ class EventsLent(NamedTuple):
     claims: list[EventClaim]
     next_due_us: int | None
     exhausted: bool
-
-
-def delivery_hash(delivery_id: str) -> int:
-    """The key under which a delivery id is found; equal hashes are told apart by the id itself."""
-    digest = blake2b(delivery_id.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
-
-
-def encode_headers(headers: Mapping[str, str]) -> bytes:
-    """Headers as they are stored."""
-    return msgspec.json.encode(dict(headers))
-
-
-def read_event(row: Row) -> StoredEvent:
-    """An event from EVENT_COLUMNS. Raises UnreadableError."""
-    seq, event_id, path, received_us, delivery_id, replay_of, trace_id, headers, body = row
-    if event_id is None or body is None:
-        raise UnreadableError("its stored event is gone")
-    try:
-        decoded = EventHeaders(_decode_headers(headers))
-    except msgspec.MsgspecError as error:
-        raise UnreadableError(f"its stored headers cannot be read: {error}") from None
-    return StoredEvent(
-        seq=seq,
-        id=event_id,
-        path=path,
-        headers=decoded,
-        body=body,
-        received_at=from_us(received_us),
-        trace_id=trace_id,
-        delivery_id=delivery_id,
-        replay_of=replay_of,
-    )
 
 
 def enqueue(tx: Transaction, event: IncomingEvent, headers: bytes) -> EnqueueOutcome:

@@ -1,13 +1,10 @@
 """Filters become conditions. Those on rare states repeat the words of a partial index, so that it is used."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 from tidegate.core.inspection import EventFilter, RunFilter
 from tidegate.core.lifecycle import EventState, RunState
+from tidegate.engines.conditions import Conditions
 from tidegate.engines.instants import optional_us
-from tidegate.engines.sqlite.database import Value
-from tidegate.engines.sqlite.events import delivery_hash
+from tidegate.engines.stored import delivery_hash
 
 UNUSUAL_EVENTS = "events.state IN ('routed', 'rejected', 'dead', 'discarded')"
 UNUSUAL_RUNS = "runs.state IN ('rejected', 'dead', 'discarded')"
@@ -23,40 +20,6 @@ _RUN_STATES = {
     RunState.CLAIMED: "runs.state = 'claimed'",
     **dict.fromkeys((RunState.REJECTED, RunState.DEAD, RunState.DISCARDED), UNUSUAL_RUNS),
 }
-
-
-@dataclass(slots=True)
-class Conditions:
-    """Conditions that must all hold, with the values that they bind."""
-
-    texts: list[str] = field(default_factory=list[str])
-    values: list[Value] = field(default_factory=list[Value])
-
-    def add(self, text: str, *values: Value) -> None:
-        self.texts.append(text)
-        self.values.extend(values)
-
-    def equal(self, column: str, value: Value) -> None:
-        """The column has this value; None asks for nothing."""
-        if value is not None:
-            self.add(f"{column} = ?", value)
-
-    def one_of(self, column: str, values: Sequence[Value]) -> None:
-        """The column has one of these values; none at all asks for nothing."""
-        if values:
-            self.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
-
-    def within(self, column: str, since_us: int | None, until_us: int | None) -> None:
-        """Since <= column < until."""
-        if since_us is not None:
-            self.add(f"{column} >= ?", since_us)
-        if until_us is not None:
-            self.add(f"{column} < ?", until_us)
-
-    @property
-    def where(self) -> str:
-        """The text behind WHERE."""
-        return " AND ".join(self.texts) or "1"
 
 
 def event_conditions(where: EventFilter) -> Conditions:

@@ -16,22 +16,16 @@ from tidegate.core.inspection import (
     WriteRecord,
 )
 from tidegate.core.lifecycle import RunState
+from tidegate.engines.conditions import Conditions
 from tidegate.engines.lookups import MAX_RUN_EVENTS, ambiguous, check_prefix, no_event, no_run
+from tidegate.engines.records import attempt_record, event_record, run_record, write_record
 from tidegate.engines.settlements import RUNNING
 from tidegate.engines.sqlite.database import Database, Row
-from tidegate.engines.sqlite.events import EVENT_COLUMNS, UnreadableError, read_event
-from tidegate.engines.sqlite.filters import Conditions, event_conditions, run_conditions
-from tidegate.engines.sqlite.records import (
-    ATTEMPT_RECORD,
-    EVENT_RECORD,
-    RUN_RECORD,
-    WRITE_RECORD,
-    attempt_record,
-    event_record,
-    run_record,
-    write_record,
-)
+from tidegate.engines.sqlite.events import EVENT_COLUMNS
+from tidegate.engines.sqlite.filters import event_conditions, run_conditions
+from tidegate.engines.sqlite.records import ATTEMPT_RECORD, EVENT_RECORD, RUN_RECORD, WRITE_RECORD
 from tidegate.engines.sqlite.transaction import SELECT_COUNTERS, Counters
+from tidegate.engines.stored import UnreadableError, read_event
 
 # ruff: noqa: S608 - the texts are this module's own, values are bound
 

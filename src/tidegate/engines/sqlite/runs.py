@@ -7,11 +7,12 @@ from tidegate.core.lifecycle import RunState
 from tidegate.core.runs import Released, RunClaim
 from tidegate.engines.settlements import EXPIRED
 from tidegate.engines.sqlite.database import CorruptError, Row
-from tidegate.engines.sqlite.events import EVENT_COLUMNS, UnreadableError, read_event
+from tidegate.engines.sqlite.events import EVENT_COLUMNS
 from tidegate.engines.sqlite.lanes import unblock
 from tidegate.engines.sqlite.outcomes import conclude
 from tidegate.engines.sqlite.settling import record_attempt, settle
 from tidegate.engines.sqlite.transaction import DamageError, Transaction
+from tidegate.engines.stored import UnreadableError, read_event
 from tidegate.engines.turns import take_turns
 
 # Each step jumps to the next processor by the index, however many runs each has.

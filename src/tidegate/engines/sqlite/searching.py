@@ -13,11 +13,13 @@ from tidegate.core.inspection import (
     EventsFound,
     Page,
 )
+from tidegate.engines.conditions import Conditions
 from tidegate.engines.instants import span_us, to_us
 from tidegate.engines.lookups import COUNTED_ENTITIES
+from tidegate.engines.records import event_record, write_record
 from tidegate.engines.sqlite.database import Database
-from tidegate.engines.sqlite.filters import Conditions, event_conditions
-from tidegate.engines.sqlite.records import EVENT_RECORD, WRITE_RECORD, event_record, write_record
+from tidegate.engines.sqlite.filters import event_conditions
+from tidegate.engines.sqlite.records import EVENT_RECORD, WRITE_RECORD
 
 # ruff: noqa: S608 - the texts are this module's own, values are bound
 

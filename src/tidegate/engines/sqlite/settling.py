@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import msgspec
-
 from tidegate.core.entities import EntityRef
 from tidegate.core.lifecycle import RunState, RunTransition, next_run_state
 from tidegate.core.runs import Completed, EntityWrite, Rerouted, RunClaim, Settlement, Trail
@@ -15,6 +13,7 @@ from tidegate.engines.sqlite.lineage import entity_id, shrink
 from tidegate.engines.sqlite.outcomes import conclude
 from tidegate.engines.sqlite.refreshes import owe
 from tidegate.engines.sqlite.transaction import Transaction
+from tidegate.engines.stored import encode_trail
 from tidegate.engines.wakeups import Work
 
 _CLAIM = "SELECT claimed_us FROM runs WHERE id = ? AND token = ? AND state = 'claimed'"
@@ -109,10 +108,7 @@ def record_attempt(
 ) -> None:
     """Keep what an attempt did; without a trail it has not ended, but lost its lease."""
     finished_us = None if trail is None else tx.now_us
-    document = None
-    if trail is not None and (trail.steps or trail.warnings):
-        steps = [(step.name, step.duration_seconds, step.note) for step in trail.steps]
-        document = msgspec.json.encode((steps, trail.warnings))
+    document = None if trail is None else encode_trail(trail)
     fetched = trail.fetched if trail is not None and trail.fetched else None
     values = (token, run_id, started_us, finished_us, outcome, detail, *writes, document, fetched)
     tx.run(_ATTEMPT, values)

@@ -1,0 +1,85 @@
+"""Rows become records. Adapters select the columns in the order that each function names."""
+
+from typing import Any
+
+from tidegate.core.entities import EntityRef
+from tidegate.core.inspection import AttemptRecord, EventRecord, RunRecord, WriteRecord
+from tidegate.core.lifecycle import EventState, RunState
+from tidegate.engines.instants import from_us, optional_time
+from tidegate.engines.stored import decode_trail
+
+Row = tuple[Any, ...]
+
+
+def event_record(row: Row) -> EventRecord:
+    """From EVENT_RECORD of an adapter."""
+    seq, event_id, path, state, received_us, finished_us, delivery_id, replay_of, reason, size = row
+    return EventRecord(
+        seq=seq,
+        id=event_id,
+        path=path,
+        state=EventState(state),
+        received_at=from_us(received_us),
+        finished_at=optional_time(finished_us),
+        delivery_id=delivery_id,
+        replay_of=replay_of,
+        reason=reason,
+        size_bytes=size,
+    )
+
+
+def run_record(row: Row) -> RunRecord:
+    """From RUN_RECORD of an adapter."""
+    run_id, state, path, processor, config, kind, resource_key, event_id, event_seq, count, *rest = row
+    failures, expirations, created_us, due_us, finished_us, detail, superseded_by = rest
+    return RunRecord(
+        id=run_id,
+        state=RunState(state),
+        path=path,
+        processor=processor,
+        config=config,
+        kind=kind,
+        resource_key=resource_key,
+        event_id=event_id,
+        event_seq=event_seq,
+        event_count=count,
+        failures=failures,
+        expirations=expirations,
+        created_at=from_us(created_us),
+        due_at=optional_time(due_us),
+        finished_at=optional_time(finished_us),
+        detail=detail,
+        superseded_by=superseded_by,
+    )
+
+
+def attempt_record(number: int, row: Row) -> AttemptRecord:
+    """From ATTEMPT_RECORD of an adapter."""
+    token, started_us, finished_us, outcome, detail, trail, fetched = row
+    steps, warnings = decode_trail(trail)
+    return AttemptRecord(
+        number=number,
+        token=token,
+        started_at=from_us(started_us),
+        finished_at=optional_time(finished_us),
+        outcome=outcome,
+        detail=detail,
+        steps=steps,
+        warnings=warnings,
+        fetched=fetched or b"",
+    )
+
+
+def write_record(row: Row) -> WriteRecord:
+    """From WRITE_RECORD of an adapter."""
+    seq, blueprint, identifier, action, reason, run_id, event_id, at_us, document = row
+    return WriteRecord(
+        seq=seq,
+        ref=EntityRef(blueprint, identifier),
+        action=action,
+        reason=reason,
+        run_id=run_id,
+        event_id=event_id,
+        at=from_us(at_us),
+        document=document,
+    )

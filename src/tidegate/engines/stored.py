@@ -1,0 +1,67 @@
+"""What is stored as bytes, and how it is read back."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from tidegate.core.events import EventHeaders, StoredEvent
+from tidegate.core.runs import Trail
+from tidegate.engines.instants import from_us
+
+_decode_headers = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class UnreadableError(Exception):
+    """The stored data of an event cannot be read. Stays inside the engine."""
+
+
+def delivery_hash(delivery_id: str) -> int:
+    """The key under which a delivery id is found; equal hashes are told apart by the id itself."""
+    digest = blake2b(delivery_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def encode_headers(headers: Mapping[str, str]) -> bytes:
+    """Headers as they are stored."""
+    return msgspec.json.encode(dict(headers))
+
+
+def read_event(row: tuple[Any, ...]) -> StoredEvent:
+    """An event from EVENT_COLUMNS of an adapter. Raises UnreadableError."""
+    seq, event_id, path, received_us, delivery_id, replay_of, trace_id, headers, body = row
+    if event_id is None or body is None:
+        raise UnreadableError("its stored event is gone")
+    try:
+        decoded = EventHeaders(_decode_headers(headers))
+    except msgspec.MsgspecError as error:
+        raise UnreadableError(f"its stored headers cannot be read: {error}") from None
+    return StoredEvent(
+        seq=seq,
+        id=event_id,
+        path=path,
+        headers=decoded,
+        body=body,
+        received_at=from_us(received_us),
+        trace_id=trace_id,
+        delivery_id=delivery_id,
+        replay_of=replay_of,
+    )
+
+
+def encode_trail(trail: Trail) -> bytes | None:
+    """Steps and warnings as attempts keep them."""
+    if not (trail.steps or trail.warnings):
+        return None
+    steps = [(step.name, step.duration_seconds, step.note) for step in trail.steps]
+    return msgspec.json.encode((steps, trail.warnings))
+
+
+def decode_trail(document: bytes | None) -> tuple[tuple[tuple[str, float, str], ...], tuple[str, ...]]:
+    """Steps and warnings read back."""
+    if document is None:
+        return (), ()
+    kind = tuple[tuple[tuple[str, float, str], ...], tuple[str, ...]]
+    decoded: Any = msgspec.json.decode(document, type=kind)
+    return decoded
