@@ -1,6 +1,7 @@
 """What the engine shows of itself: records, filters and counts for the CLI, the operations API and the console."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tidegate.core.entities import EntityRef
@@ -62,21 +63,6 @@ class EventRecord:
     replay_of: str | None
     reason: str
     size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class EventsFound:
-    """A part of a search, newest first. `resume` is where to go on (`Page.before`); None: nothing is
-    left to be looked at.
-
-    `cut_short` if the time was over before the page was full: `examined` events were looked at by then, and
-    older ones may match too.
-    """
-
-    records: tuple[EventRecord, ...] = ()
-    resume: int | None = None
-    examined: int = 0
-    cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +155,22 @@ class RunRecord:
     finished_at: datetime | None
     detail: str
     superseded_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventsFound:
+    """A part of a search, newest first. `resume` is where to go on (`Page.before`); None: nothing is
+    left to be looked at. `runs` are those that stand for the events, by seq.
+
+    `cut_short` if the time was over before the page was full: `examined` events were looked at by then, and
+    older ones may match too.
+    """
+
+    records: tuple[EventRecord, ...] = ()
+    resume: int | None = None
+    examined: int = 0
+    cut_short: bool = False
+    runs: Mapping[int, tuple[RunRecord, ...]] = field(default_factory=dict[int, tuple[RunRecord, ...]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,15 @@ async def a_search_finds_what_a_listing_finds(it: Session) -> None:
 
 
 @cases.add
+async def a_search_shows_the_runs_of_what_it_finds(it: Session) -> None:
+    first = await it.routed(keyed("1"), single("Q"))
+    second = await it.enqueue()
+    found = await it.engine.search_events(EventFilter(), ALL, LONG)
+    shown = {seq: [(run.processor, run.resource_key) for run in runs] for seq, runs in found.runs.items()}
+    assert shown == {first: [("P", "1"), ("Q", None)], second: []}
+
+
+@cases.add
 async def a_search_of_nothing_ends_at_once(it: Session) -> None:
     found = await it.engine.search_events(EventFilter(), Page(), LONG)
     assert (found.records, found.resume, found.cut_short) == ((), None, False)

@@ -14,7 +14,7 @@ from tidegate.core.inspection import (
     WriteRecord,
 )
 from tidegate.engines.lookups import COUNTED_ENTITIES
-from tidegate.engines.memory.inspecting import find_events
+from tidegate.engines.memory.inspecting import find_events, run_record
 from tidegate.engines.memory.rows import Store
 
 
@@ -22,7 +22,14 @@ def search_events(store: Store, where: EventFilter, page: Page) -> EventsFound:
     """Events that match, newest first."""
     records = tuple(find_events(store, where, page))
     older = find_events(store, where, Page(1, records[-1].seq)) if records else []
-    return EventsFound(records, records[-1].seq if older else None, len(store.events))
+    return EventsFound(
+        records=records,
+        resume=records[-1].seq if older else None,
+        examined=len(store.events),
+        runs={
+            record.seq: tuple(run_record(store, run) for run in store.links(record.seq)) for record in records
+        },
+    )
 
 
 def blueprints(store: Store) -> list[BlueprintCount]:

@@ -115,7 +115,7 @@ def event_detail(database: Database, event_id: str) -> EventDetail:
     with suppress(UnreadableError):
         stored = read_event(row[_EVENT_RECORD_COLUMNS:])
         headers, body, trace_id = stored.headers, stored.body, stored.trace_id
-    runs = tuple(run_record(run) for run in database.rows(_EVENT_RUNS, (record.seq,)))
+    runs = runs_of_event(database, record.seq)
     return EventDetail(
         record=record,
         headers=headers,
@@ -124,6 +124,11 @@ def event_detail(database: Database, event_id: str) -> EventDetail:
         runs=runs,
         carried=frozenset(run.id for run in runs if run.event_seq == record.seq),
     )
+
+
+def runs_of_event(database: Database, seq: int) -> tuple[RunRecord, ...]:
+    """The runs that stand for an event now, oldest first."""
+    return tuple(run_record(run) for run in database.rows(_EVENT_RUNS, (seq,)))
 
 
 def _seq_of(database: Database, event_id: str) -> int:

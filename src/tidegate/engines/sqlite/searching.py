@@ -19,6 +19,7 @@ from tidegate.engines.lookups import COUNTED_ENTITIES
 from tidegate.engines.records import event_record, write_record
 from tidegate.engines.sqlite.database import Database
 from tidegate.engines.sqlite.filters import event_conditions
+from tidegate.engines.sqlite.inspecting import runs_of_event
 from tidegate.engines.sqlite.records import EVENT_RECORD, WRITE_RECORD
 
 # ruff: noqa: S608 - the texts are this module's own, values are bound
@@ -81,12 +82,30 @@ def search_events(
         found += [event_record(row) for row in database.rows(query, (top, bottom, *values, wanted))]
         if len(found) >= page.limit:
             last = found[-1].seq if found else top
-            return EventsFound(tuple(found), last if last > low else None, high - last)
+            return _found(database, found, last, low, high)
         top, now = bottom, monotonic()
         if now >= ends_at:
             break
         step, began = (step * 2 if now - began < seconds / 16 else step), now
-    return EventsFound(tuple(found), top if top > low else None, high - top, cut_short=top > low)
+    return _found(database, found, top, low, high, cut_short=top > low)
+
+
+def _found(
+    database: Database,
+    records: list[EventRecord],
+    reached: int,
+    low: int,
+    high: int,
+    *,
+    cut_short: bool = False,
+) -> EventsFound:
+    return EventsFound(
+        records=tuple(records),
+        resume=reached if reached > low else None,
+        examined=high - reached,
+        cut_short=cut_short,
+        runs={record.seq: runs_of_event(database, record.seq) for record in records},
+    )
 
 
 def _bounds(database: Database, where: EventFilter, page: Page) -> tuple[int, int]:
