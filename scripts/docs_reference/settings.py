@@ -68,6 +68,8 @@ def _default(name: str, field: dict[str, Any]) -> str:
 def _allowed(field: dict[str, Any]) -> str:
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
+    if _is_map(field) and field["additionalProperties"] is not True:
+        return "paths and what holds for them"
     kind = {
         "integer": "whole number",
         "number": "number",

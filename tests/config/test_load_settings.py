@@ -60,6 +60,13 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     assert settings.port.client_secret.get_secret_value() == "from-a-file"
 
 
+def test_the_integrations_secrets_can_come_from_files_too(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"from-a-file\r\n")
+    settings = load(tmp_path, {"TIDEGATE__INTEGRATION__CONFIG__WEBHOOK_SECRET__FILE": str(secret)})
+    assert settings.integration.config == {"webhook_secret": "from-a-file"}
+
+
 @pytest.mark.parametrize(
     ("environ", "parts"),
     [
@@ -96,6 +103,21 @@ def test_a_wrong_secret_is_not_quoted(tmp_path: Path) -> None:
     message = refusal(tmp_path)
     assert "port.client_secret" in message
     assert "tidegate.yml" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"TIDEGATE__ENGINE__URL": "mysql://user:hunter2@host/x"},
+        {"TIDEGATE__INTEGRATION__CONFIG": "hunter2"},
+        {"TIDEGATE__PORT__BASE_URL": "ftp://user:hunter2@host"},
+        {"TIDEGATE__INTEGRATION__CONFIG": "{hunter2"},
+    ],
+)
+def test_what_a_wrong_value_holds_is_not_quoted_either(tmp_path: Path, environ: dict[str, str]) -> None:
+    message = refusal(tmp_path, environ)
+    assert message
     assert "hunter2" not in message
 
 

@@ -18,7 +18,7 @@ import uvloop
 from tidegate.core.errors import EngineUnavailableError
 from tidegate.core.events import IncomingEvent
 from tidegate.core.ports import Accepted, BacklogFull, Duplicate, EnqueueOutcome
-from tidegate.core.signals import EventAccepted, EventRefused, Signal
+from tidegate.core.signals import ConnectionCut, EventAccepted, EventRefused, Signal
 from tidegate.core.verification import Refused, SignedRequest, Verification, Verified
 from tidegate.ingress import HttpServer, IngressApp, IngressLimits, ListenerLimits, PathPolicy
 
@@ -78,6 +78,10 @@ class Signals:
     @property
     def refused(self) -> list[tuple[str, int, str]]:
         return [(s.path, s.status, s.reason) for s in self.seen if isinstance(s, EventRefused)]
+
+    @property
+    def cut(self) -> list[str]:
+        return [s.reason for s in self.seen if isinstance(s, ConnectionCut)]
 
     @property
     def accepted(self) -> list[EventAccepted]:
@@ -222,7 +226,7 @@ async def open_edge(
         limits=limits,
         **options,
     )
-    server = HttpServer(app, host, 0, limits=listener, report=app.count_refusal)
+    server = HttpServer(app, host, 0, limits=listener, report=app.count_refusal, telemetry=signals)
     address = await server.start()
     async with aiohttp.ClientSession(auto_decompress=False) as client:
         edge = Edge(app, server, engine, clock, signals, client, address)

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tidegate.ingress import IngressLimits, ListenerLimits, PathPolicy, RateLimit, parse_networks
+from tidegate.core.networks import parse_networks
+from tidegate.ingress import IngressLimits, ListenerLimits, PathPolicy, RateLimit
 from tidegate.ingress.limits import ProxyTrust
 from tidegate.ingress.rates import TokenBuckets
 
@@ -58,6 +59,7 @@ def test_idle_connections_make_room_for_those_that_work(serve_on_each_loop):
         assert (await newcomer.reply()).status == 202
         assert await used.rest() == b""
         assert edge.server.open_connections <= 8
+        assert set(edge.signals.cut) == {"made-room"}
 
     serve_on_each_loop(scenario, listener=ListenerLimits(max_connections=8))
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import MalformedPayloadError, decode_payload
 from tidegate.core.forms import FORM_TYPE as FORM
-from tidegate.ingress import DEFAULT_HEADERS, DeliveryIdRule, IngressLimits, ProxyTrust, parse_networks
+from tidegate.core.networks import parse_networks
+from tidegate.ingress import DEFAULT_HEADERS, DeliveryIdRule, IngressLimits, ProxyTrust
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.bodies import BodyHold, BodyMemory, read_body
 from tidegate.ingress.delivery_ids import bounded_id

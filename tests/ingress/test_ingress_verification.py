@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tidegate.core.networks import parse_networks
 from tidegate.core.verification import Challenge, KeysNeeded, Refused, SignedRequest, Verified
-from tidegate.ingress import IngressLimits, PathPolicy, ProxyTrust, parse_networks
+from tidegate.ingress import IngressLimits, PathPolicy, ProxyTrust
 
 BODY = b'{"a": 1}'
 JSON = {"Content-Type": "application/json"}

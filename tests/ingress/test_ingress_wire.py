@@ -64,6 +64,7 @@ def test_silent_connection_is_closed_without_a_word(serve_on_each_loop):
     async def scenario(edge):
         wire = await edge.wire()
         assert await wire.rest() == b""
+        assert edge.signals.cut == ["no-request"]
         assert edge.signals.refused == []
 
     serve_on_each_loop(scenario, listener=QUICK)
@@ -117,7 +118,7 @@ def test_body_that_drips(serve_on_each_loop, limits):
 def test_reader_that_never_reads_is_cut_off(serve_on_each_loop):
     """The internet-facing answers are small; the admin listener's need not be."""
 
-    async def scenario(_):
+    async def scenario(edge):
         ended = asyncio.Event()
 
         async def large(scope, receive, send):
@@ -127,13 +128,15 @@ def test_reader_that_never_reads_is_cut_off(serve_on_each_loop):
             ended.set()
             await send({"type": "http.response.body", "body": b""})
 
-        server = HttpServer(large, "127.0.0.1", 0, limits=ListenerLimits(write_timeout_seconds=0.1))
+        limits = ListenerLimits(write_timeout_seconds=0.1)
+        server = HttpServer(large, "127.0.0.1", 0, limits=limits, telemetry=edge.signals)
         await server.start()
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
         writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         await ended.wait()
         assert await server.stop(1)
         writer.close()
+        assert edge.signals.cut == ["answer-unread"]
 
     serve_on_each_loop(scenario)
 
@@ -379,7 +382,8 @@ def test_sender_that_goes_away_mid_body_stores_nothing(serve_on_each_loop):
         while edge.server.open_connections:
             await asyncio.sleep(0)
         assert edge.engine.events == []
-        assert edge.signals.seen == []
+        assert edge.signals.refused == []
+        assert edge.signals.cut == []
 
     serve_on_each_loop(scenario)
 

@@ -146,7 +146,7 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
             blueprints=blueprints,
             default_mapping=mapping.document,
             ingress=ingress,
-            ingress_server=ingress_server(ingress, settings),
+            ingress_server=ingress_server(ingress, settings, telemetry),
             admin_server=HttpServer(
                 admin, settings.admin.host, settings.admin.port, setting="TIDEGATE__ADMIN__PORT"
             ),

@@ -1,7 +1,7 @@
 """The Integration: an explicit object that an author's module builds and `tidegate run` serves."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from tidegate.authoring.processor import AbstractWebhookProcessor
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import WebhookEvent
+from tidegate.core.networks import Network, parse_networks
 from tidegate.core.ports import HttpClient
 from tidegate.core.verification import Verifier
 
@@ -27,6 +28,7 @@ class Registration:
     verify: Verifier | None = None
     delivery_id_header: str | None = None
     delivery_id_path: str | None = None
+    allowed_networks: tuple[Network, ...] = ()
 
     @property
     def name(self) -> str:
@@ -65,13 +67,15 @@ class Integration:
         verify: Verifier | None = None,
         delivery_id_header: str | None = None,
         delivery_id_path: str | None = None,
+        allowed_networks: Sequence[str] = (),
     ) -> None:
         """Register a processor class under /integration/<path>; several may share a path.
 
         `verify` (see tidegate.verify) checks every request to the path before it is stored.
         `delivery_id_header` and `delivery_id_path` (as "event.id", into the payload) say where the sender puts
         the id by which a delivery that comes twice is known; without them, the headers of well-known senders
-        are looked at. Raises ConfigurationError if the path or the class cannot be used.
+        are looked at. `allowed_networks` (as "192.0.2.0/24") lists who may send here; empty: everybody. Raises
+        ConfigurationError if one of these cannot be used.
         """
         normal = "/" + path.strip("/")
         if not path.strip("/") or any(character in path for character in "?#% \\"):
@@ -86,7 +90,8 @@ class Integration:
         missing = sorted(getattr(processor, "__abstractmethods__", ()))
         if missing:
             raise ConfigurationError(f"{processor.__name__} does not define {', '.join(missing)}")
-        registration = Registration(normal, processor, verify, delivery_id_header, delivery_id_path)
+        networks = parse_networks(allowed_networks, f"{normal}: allowed_networks")
+        registration = Registration(normal, processor, verify, delivery_id_header, delivery_id_path, networks)
         if any(known.name == registration.name and known.path == normal for known in self.registrations):
             raise ConfigurationError(
                 f"a processor named {registration.name} is registered under {normal} already"

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import EnvSettingsSource
 
 from tidegate.config.models import ENV_PREFIX, Settings
+from tidegate.config.show import without_password
 from tidegate.core.errors import ConfigurationError
 
 DEFAULT_FILE = "tidegate.yml"
@@ -162,7 +163,7 @@ def _explain(
             section = _section(loc[:-1])
             yield f"{name} in {place} is not a setting{_hint(loc[-1], sorted(section.model_fields), '')}"
         else:
-            given = "" if _is_secret(loc) else f", got {problem['input']!r}"
+            given = "" if _is_secret(loc) else f", got {_shown(problem['input'])}"
             yield f"{name} in {place}: {problem['msg']}{given}"
 
 
@@ -191,7 +192,12 @@ def _section(loc: tuple[str, ...]) -> type[BaseModel]:
 def _is_secret(loc: tuple[str, ...]) -> bool:
     model = _section(loc[:-1])
     field = model.model_fields.get(loc[-1])
-    return field is None or field.annotation is SecretStr
+    return field is None or field.annotation is SecretStr or loc[:2] == ("integration", "config")
+
+
+def _shown(value: object) -> str:
+    """A wrong value as people may see it: a URL may carry a password."""
+    return repr(without_password(value) if isinstance(value, str) else value)
 
 
 def _hint(name: str, known: list[str], prefix: str) -> str:

@@ -10,6 +10,10 @@ ENV_PREFIX = "TIDEGATE__"
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
 Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0)]
+
+MIB = 1024 * 1024
 
 
 class Section(BaseModel):
@@ -73,7 +77,7 @@ class FetchSettings(Section):
 
     timeout_seconds: Seconds = Field(default=30.0, description="How long one request may take.")
     connect_timeout_seconds: Seconds = Field(default=10.0, description="How long a connection may take.")
-    max_response_bytes: Count = Field(default=64 * 1024 * 1024, description="Larger answers are not taken.")
+    max_response_bytes: Count = Field(default=64 * MIB, description="Larger answers are not taken.")
     max_connections: Count = Field(default=100, description="Open connections in all.")
     allow_private_networks: bool = Field(
         default=False,
@@ -81,8 +85,17 @@ class FetchSettings(Section):
     )
 
 
+class PathSettings(Section):
+    """What holds for one path alone."""
+
+    allowed_networks: tuple[str, ...] | None = None
+    rate_per_second: Rate | None = None
+    rate_burst: Rate | None = None
+    max_body_bytes: Count | None = None
+
+
 class IngressSettings(Section):
-    """The listener that faces the internet."""
+    """The listener that faces the internet. What each bound means stands in [HTTP](http.md#limits)."""
 
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: Port = Field(default=8000, description="The port to listen on; 0 chooses a free one.")
@@ -91,22 +104,53 @@ class IngressSettings(Section):
         description="What senders call, as https://hooks.example.org, for schemes that sign the URL (Twilio).",
         pattern=r"^(https?://[^\s]+)?$",
     )
-    max_body_bytes: Count = Field(default=25 * 1024 * 1024, description="Larger bodies are refused with 413.")
-    body_timeout_seconds: Seconds = Field(default=30.0, description="Slower bodies are refused with 408.")
-    header_timeout_seconds: Seconds = Field(
-        default=10.0, description="Connections with slower headers are closed."
-    )
     trusted_proxies: tuple[str, ...] = Field(
-        default=(), description="Networks (CIDR) whose X-Forwarded-For and X-Forwarded-Proto are believed."
+        default=(), description="Networks (CIDR) whose word on the sender's address is taken."
     )
-    rate_per_second: Annotated[float, Field(ge=0)] = Field(
-        default=0.0,
-        description="Requests a second and sender address, above which 429 is answered; 0: no limit.",
+    proxy_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        default="x-forwarded-for", description="The header in which they give it."
     )
+    paths: dict[str, PathSettings] = Field(
+        default_factory=dict,
+        description="By path: `allowed_networks`, `rate_per_second`, `rate_burst`, `max_body_bytes`.",
+    )
+    max_body_bytes: Count = Field(default=25 * MIB, description="Larger bodies are refused with 413.")
+    max_decoded_bytes: Count = Field(default=25 * MIB, description="What a compressed body may unfold to.")
+    max_compression_ratio: Positive = Field(
+        default=200.0, description="Unfolded to sent, once more than 1 MiB came out."
+    )
+    max_json_depth: Count = Field(default=200, description="How deep JSON may be nested.")
+    max_json_values: Count = Field(default=1_000_000, description="How many values JSON may have.")
+    max_form_fields: Count = Field(default=1_000, description="How many fields a form may have.")
+    body_grace_seconds: Seconds = Field(
+        default=10.0, description="The time in which a small body must come …"
+    )
+    min_body_bytes_per_second: Positive = Field(
+        default=1_024.0, description="… plus a second for every so many bytes that came …"
+    )
+    body_timeout_seconds: Seconds = Field(default=30.0, description="… and no longer than this.")
+    max_buffered_bytes: Count = Field(default=256 * MIB, description="All bodies in memory together.")
+    keys_timeout_seconds: Seconds = Field(default=5.0, description="To fetch a sender's public keys.")
+    retry_after_seconds: Count = Field(default=5, description="What senders are told with a 503.")
+    sender_rate_per_second: Rate = Field(
+        default=0.0, description="Requests of one address, above which 429 is answered; 0: no limit."
+    )
+    sender_rate_burst: Rate = Field(default=0.0, description="How many at once; 0: twice the rate.")
+    path_rate_per_second: Rate = Field(
+        default=0.0, description="Requests to one path, above which 429 is answered; 0: no limit."
+    )
+    path_rate_burst: Rate = Field(default=0.0, description="How many at once; 0: twice the rate.")
     max_connections: Count = Field(default=2_000, description="Open connections in all.")
-    max_connections_per_address: Count = Field(
-        default=200, description="Open connections of one sender address."
-    )
+    max_connections_per_address: Count = Field(default=200, description="Open connections of one address.")
+    header_timeout_seconds: Seconds = Field(default=10.0, description="Slower headers are refused with 408.")
+    max_header_bytes: Count = Field(default=32 * 1024, description="Larger headers are refused with 431.")
+    max_header_count: Count = Field(default=100, description="More headers are refused with 431.")
+    max_url_bytes: Count = Field(default=8 * 1024, description="Longer URLs are refused with 414.")
+    max_pipelined: Count = Field(default=16, description="Requests that wait behind an unanswered one.")
+    keep_alive_seconds: Seconds = Field(default=75.0, description="How long an idle connection is kept.")
+    linger_seconds: Seconds = Field(default=2.0, description="How long more is read after an early answer.")
+    write_timeout_seconds: Seconds = Field(default=30.0, description="For a client to read its answer.")
+    accept_backlog: Count = Field(default=1_024, description="Connections that wait to be accepted.")
 
 
 class AdminSettings(Section):

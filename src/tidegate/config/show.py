@@ -23,6 +23,11 @@ def origin_of(name: str) -> str:
     return ENV_PREFIX + name.replace(".", "__").upper()
 
 
+def without_password(text: str) -> str:
+    """The text with the passwords of URLs masked."""
+    return _URL_PASSWORD.sub(rf"\1{MASK}@", text)
+
+
 def _mask_all(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _mask(name, value) for name, value in values.items()}
 
@@ -37,5 +42,5 @@ def _mask(name: str, value: Any) -> Any:
     if isinstance(value, str):
         if value and _SECRET_NAME.search(name):
             return MASK
-        return _URL_PASSWORD.sub(rf"\1{MASK}@", value)
+        return without_password(value)
     return value

@@ -25,6 +25,20 @@ class EventRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionsOpen:
+    """How many connections the webhook listener has open now."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCut:
+    """The webhook listener ended a connection without an answer. `reason` is a short fixed word."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class EventRouted:
     event_id: str
     path: str
@@ -116,6 +130,8 @@ class DutyFailed:
 Signal: TypeAlias = (
     EventAccepted
     | EventRefused
+    | ConnectionsOpen
+    | ConnectionCut
     | EventRouted
     | ProcessorFailed
     | StepFinished

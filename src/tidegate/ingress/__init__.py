@@ -6,10 +6,8 @@ from tidegate.ingress.delivery_ids import DEFAULT_HEADERS, DeliveryIdRule
 from tidegate.ingress.limits import (
     IngressLimits,
     ListenerLimits,
-    Network,
     ProxyTrust,
     RateLimit,
-    parse_networks,
 )
 from tidegate.ingress.policy import PathPolicy
 from tidegate.ingress.receiving import EventStore
@@ -23,10 +21,8 @@ __all__ = [
     "IngressApp",
     "IngressLimits",
     "ListenerLimits",
-    "Network",
     "PathPolicy",
     "ProxyTrust",
     "RateLimit",
     "Refusal",
-    "parse_networks",
 ]

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Protocol
 
+from tidegate.core.signals import ConnectionCut, ConnectionsOpen, Telemetry
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.limits import ListenerLimits
 from tidegate.ingress.senders import address_key, is_within, parse_address
@@ -27,8 +28,9 @@ class ConnectionLedger:
     A connection idles from its opening, or from its last answer, until the first byte of its next request.
     """
 
-    def __init__(self, limits: ListenerLimits, max_connections: int) -> None:
+    def __init__(self, limits: ListenerLimits, max_connections: int, telemetry: Telemetry) -> None:
         self._limits = limits
+        self._telemetry = telemetry
         self._most = max_connections
         self._keys: dict[Connection, str] = {}
         self._per_key: Counter[str] = Counter()
@@ -50,6 +52,7 @@ class ConnectionLedger:
         self._per_key[key] += 1
         self._idle[connection] = None
         self._empty.clear()
+        self._telemetry.emit(ConnectionsOpen(len(self._keys)))
         return None
 
     def release(self, connection: Connection) -> None:
@@ -60,6 +63,7 @@ class ConnectionLedger:
             self._per_key[key] -= 1
             if self._per_key[key] == 0:
                 del self._per_key[key]
+            self._telemetry.emit(ConnectionsOpen(len(self._keys)))
         if not self._keys:
             self._empty.set()
 
@@ -94,6 +98,7 @@ class ConnectionLedger:
             return False
         self.release(longest)
         longest.close_idle()
+        self._telemetry.emit(ConnectionCut("made-room"))
         return True
 
 

@@ -1,30 +1,12 @@
 """What the listeners allow, as frozen values: how big, how many, how slow. Every bound of the edge is in this file."""
 
 from dataclasses import dataclass, field, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from tidegate.core.errors import ConfigurationError
-
-Network: TypeAlias = IPv4Network | IPv6Network
+from tidegate.core.networks import Network
 
 MIB = 1024 * 1024
-
-
-def parse_networks(texts: tuple[str, ...] | list[str], where: str) -> tuple[Network, ...]:
-    """Read networks in CIDR notation; a bare address is a network of one.
-
-    Raises ConfigurationError that names `where` and the text that is wrong.
-    """
-    networks: list[Network] = []
-    for text in texts:
-        try:
-            networks.append(ip_network(text.strip()))
-        except ValueError as error:
-            raise ConfigurationError(
-                f"{where}: {text!r} is no network: {error}. Write it as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7"
-            ) from None
-    return tuple(networks)
 
 
 @dataclass(frozen=True, slots=True)

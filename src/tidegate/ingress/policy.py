@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from tidegate.core.networks import Network
 from tidegate.core.verification import Verifier
 from tidegate.ingress.delivery_ids import DeliveryIdRule
-from tidegate.ingress.limits import Network, RateLimit
+from tidegate.ingress.limits import RateLimit
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from tidegate.core.signals import ConnectionCut, Telemetry
 from tidegate.ingress.answers import Refusal, wire_bytes
 from tidegate.ingress.connections import ConnectionLedger
 from tidegate.ingress.limits import ListenerLimits
@@ -62,11 +63,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         limits: ListenerLimits,
         ledger: ConnectionLedger,
         report: ReportRefusal,
+        telemetry: Telemetry,
     ) -> None:
         super().__init__(config, server_state, {}, asyncio.get_running_loop())
         self._limits = limits
         self._ledger = ledger
         self._report = report
+        self._telemetry = telemetry
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
         self._in_headers = False
@@ -230,7 +233,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._write_deadline = self.loop.call_later(self._limits.write_timeout_seconds, self.abort)
+        self._write_deadline = self.loop.call_later(self._limits.write_timeout_seconds, self._answer_unread)
 
     def resume_writing(self) -> None:
         self._disarm_write()
@@ -304,7 +307,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._in_headers:
             self._refuse(_SLOW_HEADERS)
         else:
+            self._telemetry.emit(ConnectionCut("no-request"))
             self.transport.close()
+
+    def _answer_unread(self) -> None:
+        self._telemetry.emit(ConnectionCut("answer-unread"))
+        self.abort()
 
     def _arm(self, seconds: float, then: Callable[[], None]) -> None:
         self._disarm()

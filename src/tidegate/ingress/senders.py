@@ -6,7 +6,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TypeAlias
 
-from tidegate.ingress.limits import Network, ProxyTrust
+from tidegate.core.networks import Network
+from tidegate.ingress.limits import ProxyTrust
 
 Address: TypeAlias = IPv4Address | IPv6Address
 

@@ -14,6 +14,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from tidegate.core.errors import ConfigurationError
+from tidegate.core.signals import Signal, Telemetry
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.connections import ConnectionLedger
 from tidegate.ingress.limits import ListenerLimits
@@ -32,12 +33,19 @@ def ignore_refusal(_: Refusal) -> None:
     """Count nothing."""
 
 
+class _Unheard:
+    """Telemetry that nobody listens to."""
+
+    def emit(self, signal: Signal) -> None: ...
+
+
 class HttpServer:
     """One listener. `start` once, `stop` once.
 
     `app` is any ASGI 3 application; it gets no lifespan events. `host` is an address or a name ("::" takes
     IPv4 too); `port` 0 lets the system choose. `setting` names the setting that holds the port, for error
-    messages. `report` hears of requests that were refused before the application saw them.
+    messages. `report` hears of requests that were refused before the application saw them, `telemetry` of
+    connections.
     """
 
     def __init__(
@@ -49,6 +57,7 @@ class HttpServer:
         limits: ListenerLimits | None = None,
         setting: str = "port",
         report: ReportRefusal = ignore_refusal,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._app = app
         self._host = host
@@ -56,6 +65,7 @@ class HttpServer:
         self._limits = limits or ListenerLimits()
         self._setting = setting
         self._report = report
+        self._telemetry = telemetry or _Unheard()
         self._state = ServerState()
         self._ledger: ConnectionLedger | None = None
         self._listener: asyncio.Server | None = None
@@ -77,7 +87,9 @@ class HttpServer:
         Raises ConfigurationError if the address is in use, not ours, or may not be used.
         """
         bound = await self._bind()
-        ledger = self._ledger = ConnectionLedger(self._limits, self._affordable_connections())
+        ledger = self._ledger = ConnectionLedger(
+            self._limits, self._affordable_connections(), self._telemetry
+        )
         config = Config(
             self._app,
             http=BoundedHttpProtocol,
@@ -92,7 +104,9 @@ class HttpServer:
         config.load()
 
         def protocol() -> BoundedHttpProtocol:
-            return BoundedHttpProtocol(config, self._state, self._limits, ledger, self._report)
+            return BoundedHttpProtocol(
+                config, self._state, self._limits, ledger, self._report, self._telemetry
+            )
 
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(protocol, sock=bound, backlog=self._limits.accept_backlog)

@@ -8,6 +8,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from tidegate.core.inspection import Backlog
 from tidegate.core.signals import (
     BatchApplied,
+    ConnectionCut,
+    ConnectionsOpen,
     DependencyPaused,
     DutyFailed,
     EntityWritten,
@@ -35,6 +37,12 @@ class Metrics:
         self._bytes = self._counter("events_received_bytes", "Bytes of accepted bodies.", "path")
         self._refused = self._counter(
             "requests_refused", "Requests that the ingress refused.", "path", "status", "reason"
+        )
+        self._connections = Gauge(
+            "tidegate_connections_open", "Open connections of the webhook listener.", registry=self.registry
+        )
+        self._cut = self._counter(
+            "connections_cut", "Connections that the webhook listener ended without an answer.", "reason"
         )
         self._commit = self._histogram("enqueue_seconds", "Durable commit of one event.", _SHORT_SECONDS)
         self._routed = self._counter("events_routed", "Events routed.", "path", "outcome")
@@ -69,13 +77,17 @@ class Metrics:
             gauge.set(float(getattr(backlog, field)))
         return generate_latest(self.registry)
 
-    def emit(self, signal: Signal) -> None:  # noqa: C901 - one case a signal
+    def emit(self, signal: Signal) -> None:  # noqa: C901, PLR0912 - one case a signal
         """Count a signal."""
         match signal:
             case EventAccepted():
                 self._accept(signal)
             case EventRefused(path=path, status=status, reason=reason):
                 self._refused.labels(path, str(status), reason).inc()
+            case ConnectionsOpen(count=count):
+                self._connections.set(count)
+            case ConnectionCut(reason=reason):
+                self._cut.labels(reason).inc()
             case EventRouted(path=path, runs=runs, duration_seconds=spent):
                 self._routed.labels(path, "routed" if runs else "ignored").inc()
                 self._routing.observe(spent)
