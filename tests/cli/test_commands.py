@@ -176,10 +176,35 @@ def test_a_new_integration_runs_and_its_test_passes(tmp_path: Path) -> None:
         [sys.executable, "-m", "pytest", "-q"], cwd=directory, capture_output=True, timeout=60, check=False
     )
     assert own_test.returncode == 0, own_test.stdout.decode()
+    assert (directory / ".env").stat().st_mode & 0o777 == 0o600
+    assert ".env" in (directory / ".gitignore").read_text().split()
+    checks = {check["check"]: check for check in listed(directory, "doctor", "main:integration")}
+    assert all(check["ok"] for check in checks.values())
+    assert checks["/webhook → MyTrackerProcessor"]["detail"] == "verified as hmac_signature"
     with Service(directory) as service:
-        assert service.post(json.loads((directory / "sample.json").read_text())) == 202
+        sent = (
+            "send",
+            "/webhook",
+            "--data",
+            "sample.json",
+            "--url",
+            service.webhooks.removesuffix("/integration"),
+        )
+        assert "unauthorized" in run(directory, *sent, code=1)
+        run(directory, *sent, "--integration", "main:integration")
         service.settle()
         assert service.get("/v1/blueprints/myTrackerTicket/entities/1")["entity"]["title"] == "A first ticket"
         service.terminate()
+        assert not [line for line in service.log if "anybody can send" in line]
     assert "not empty" in run(tmp_path, "init", "my-tracker", code=2)
     assert "lower-case" in run(tmp_path, "init", "My Tracker", code=2)
+
+
+def test_a_path_that_is_open_to_anybody_is_named_at_the_start_and_by_the_doctor(tmp_path: Path) -> None:
+    directory = write_integration(tmp_path / "open")
+    checks = {check["check"]: check for check in listed(directory, "doctor", "main:integration")}
+    assert checks["/webhook"]["warning"]
+    assert "whoever knows the URL" in str(checks["/webhook"]["detail"])
+    with Service(directory) as service:
+        service.terminate()
+        assert [line for line in service.log if "anybody can send events to /webhook" in line]

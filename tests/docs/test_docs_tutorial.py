@@ -50,7 +50,7 @@ class Learner:
         if self.service is not None:
             assert self.service.terminate() == 0
         api = f"http://127.0.0.1:{self._tracker_port}"
-        wired = (self.directory / ".env").exists()
+        wired = "API_URL" in (self.directory / ".env").read_text()
         env = {"TIDEGATE__INTEGRATION__CONFIG__API_URL": api} if wired else {}
         self.service = self._stack.enter_context(Service(self.directory, env))
         host, _, port = (
@@ -94,8 +94,9 @@ class Learner:
                 self._until_in_step()
 
     def _tidegate(self, line: str, given: str) -> None:
-        result = self._shell.invoke(app, shlex.split(line)[1:], input=given)
-        assert result.exit_code == 0, f"{line}: {result.output} {result.exception}"
+        result = self._shell.invoke(app, shlex.split(line, comments=True)[1:], input=given)
+        refused = line.endswith("# refused")
+        assert result.exit_code == (1 if refused else 0), f"{line}: {result.output} {result.exception}"
         self.said[line.removeprefix("tidegate ")] = result.output
         if line.startswith("tidegate send") and self.service is not None:
             self.service.settle()
@@ -144,7 +145,7 @@ def test_the_tutorial_can_be_followed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "applied" in said["events list"]
     assert '"The door squeaks"' in said["entities show myTrackerTicket 7"]
     assert "the processor says that it is deleted" in said["entities why myTrackerTicket 7"]
-    assert "rejected" in said["events list --state rejected"]
+    assert "unauthorized" in said["send /webhook --data sample.json  # refused"]
     assert '"nobody"' in next(text for line, text in said.items() if line.startswith("map "))
     assert '"Ada"' in said["entities show myTrackerTicket 8"]
     assert "the selector does not match any more" in said["entities why myTrackerTicket 8"]

@@ -1,15 +1,20 @@
 """Builds the two listeners: webhooks face the internet, the admin listener does not."""
 
+import logging
+
 from tidegate.app.clock import new_id
 from tidegate.app.edge import ingress_limits, listener_limits, path_policies
 from tidegate.app.service import Readiness
 from tidegate.authoring import Integration
+from tidegate.authoring.openness import open_paths
 from tidegate.config import Settings
 from tidegate.console import is_loopback
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.ports import Clock, Engine
 from tidegate.core.signals import Telemetry
 from tidegate.ingress import HttpServer, IngressApp
+
+logger = logging.getLogger("tidegate")
 
 
 def build_ingress(
@@ -21,6 +26,12 @@ def build_ingress(
     readiness: Readiness,
 ) -> IngressApp:
     """The webhook application. Raises ConfigurationError for settings that cannot be used."""
+    for path in open_paths(integration):
+        logger.warning(
+            "anybody can send events to %s: give add_webhook_processor a verify=, or look at the sender in "
+            "authenticate()",
+            path,
+        )
     return IngressApp(
         path_policies(integration, settings),
         engine,

@@ -16,6 +16,7 @@ from tidegate.app.listeners import check_admin
 from tidegate.app.outgoing import fetch_client
 from tidegate.authoring import Integration
 from tidegate.authoring.blueprints import read_blueprints
+from tidegate.authoring.openness import open_paths
 from tidegate.cli.loading import load_integration
 from tidegate.cli.options import AppDir, AsJson, ConfigFile, Reference
 from tidegate.cli.output import EXIT_FAILED, out, print_json
@@ -28,6 +29,11 @@ from tidegate.telemetry import Fanout
 from tidegate.verify import check_verifier
 
 REACH_SECONDS = 5.0
+ANYBODY = (
+    "no verify=, and authenticate() looks at nothing: whoever knows the URL can send events;\n"
+    "see tidegate.verify for the senders that are known"
+)
+AFTERWARDS = "authenticate() decides, after the event is stored; verify= would refuse it before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +109,14 @@ def _admin(settings: Settings) -> Finding:
 def _verifiers(integration: Integration) -> list[Finding]:
     if not integration.registrations:
         return [Finding("processors", False, "there is none: call integration.add_webhook_processor(…)")]
-    findings: list[Finding] = []
+    unguarded = open_paths(integration)
+    verified = {each.path for each in integration.registrations if each.verify is not None}
+    findings = [Finding(path, False, ANYBODY, warning=True) for path in unguarded]
     for registration in integration.registrations:
         name = f"{registration.path} → {registration.name}"
         if registration.verify is None:
-            detail = (
-                "no verify=: whoever knows the URL can send events, and they are stored before\n"
-                "authenticate() sees them; see tidegate.verify for the senders that are known"
-            )
-            findings.append(Finding(name, False, detail, warning=True))
+            if registration.path not in {*unguarded, *verified}:
+                findings.append(Finding(name, True, AFTERWARDS))
             continue
         try:
             check_verifier(registration.verify)

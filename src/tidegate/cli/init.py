@@ -1,6 +1,7 @@
 """`tidegate init`: a new integration that runs, and has a test that passes."""
 
 import re
+import secrets
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -10,6 +11,8 @@ import typer
 
 from tidegate.cli.output import out
 from tidegate.core.errors import ConfigurationError
+
+OWNER_ONLY, READABLE = 0o600, 0o666  # before the umask
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,40}$")
 
@@ -36,13 +39,18 @@ def init_command(
     out.print("  python -m pytest              # its test", markup=False)
     out.print("  tidegate doctor main:integration", markup=False)
     out.print("  tidegate run main:integration", markup=False)
-    out.print("  tidegate send /webhook --data sample.json", markup=False)
+    out.print("  tidegate send /webhook --data sample.json --integration main:integration", markup=False)
 
 
 def _words(name: str) -> dict[str, str]:
     """What the template's placeholders stand for."""
     camel = "".join(part.capitalize() for part in name.split("-"))
-    return {"__NAME__": name, "__CLASS__": camel, "__BLUEPRINT__": camel[0].lower() + camel[1:]}
+    return {
+        "__NAME__": name,
+        "__CLASS__": camel,
+        "__BLUEPRINT__": camel[0].lower() + camel[1:],
+        "__SECRET__": secrets.token_urlsafe(32),
+    }
 
 
 def _copy(source: Traversable, target: Path, words: dict[str, str]) -> list[Path]:
@@ -58,6 +66,7 @@ def _copy(source: Traversable, target: Path, words: dict[str, str]) -> list[Path
         for placeholder, word in words.items():
             text = text.replace(placeholder, word)
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=OWNER_ONLY if path.name == ".env" else READABLE)
         path.write_text(text, encoding="utf-8")
         written.append(path)
     return written
