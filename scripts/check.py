@@ -92,6 +92,7 @@ def lock_faults() -> Iterator[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     runs: list[str] = [
         *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["console"],
         *project["project"]["optional-dependencies"]["verify"],
     ]
     wanted = {

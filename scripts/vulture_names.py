@@ -7,6 +7,12 @@ One use a line, with the place that makes it. A name that nothing uses belongs o
 from html.parser import HTMLParser
 from shlex import shlex
 
+from jinja2 import Environment
+
+from tidegate.console.pages.causes import Cause
+from tidegate.console.pages.overview import Station
+from tidegate.console.pages.queries import EventQuery
+from tidegate.console.pages.timeline import AttemptView, Bar, RunView
 from tidegate.core.inspection import Backlog
 from tidegate.mapping.schema import RuleModel
 
@@ -14,3 +20,15 @@ Backlog.oldest_seconds  # telemetry/metrics.py reads the counts of a Backlog by 
 RuleModel  # mapping/schema.py names it in a forward reference
 HTMLParser.handle_starttag  # html.parser calls it (tests/docs/test_docs_pages.py)
 shlex("").whitespace_split  # shlex reads it (tests/docs/test_docs_code_blocks.py)
+
+# jinja2 reads these, and the console's templates the rest
+Environment().filters
+Environment().globals
+Cause.first_at
+Station.facts
+Station.alarm
+EventQuery.is_empty
+Bar.width
+AttemptView.waited_seconds
+RunView.more_writes
+RunView.next_try

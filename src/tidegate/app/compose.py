@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tidegate.app.clock import SystemClock, new_id, this_process
+from tidegate.app.console import console_pages
 from tidegate.app.listeners import build_ingress, check_admin, ingress_server
 from tidegate.app.outgoing import fetch_client
 from tidegate.app.service import Readiness, Service
@@ -122,17 +123,34 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
             target_pause = {"target": applier.breaker.reason} if applier.breaker.is_open else {}
             return {**target_pause, **hosts.paused()}
 
+        async def replayed(event_id: str) -> str:
+            return await replay(engine, event_id, clock, new_id)
+
+        overview = OverviewReader(engine, clock).read
+        token = settings.admin.token.get_secret_value()
+        pages = console_pages(
+            engine,
+            clock,
+            integration.identifier,
+            overview=overview,
+            paused=paused,
+            reasons=readiness.texts,
+            replay=replayed,
+            target=target,
+            signs_out=bool(token),
+        )
+        catalog = catalog_routes(target) if isinstance(target, CatalogTarget) else []
         admin = admin_app(
             AdminParts(
                 engine=engine,
                 metrics=metrics,
                 reasons=readiness.texts,
                 paused=paused,
-                replay=lambda event_id: replay(engine, event_id, clock, new_id),
-                overview=OverviewReader(engine, clock).read,
+                replay=replayed,
+                overview=overview,
                 clock=clock,
-                routes=catalog_routes(target) if isinstance(target, CatalogTarget) else (),
-                token=settings.admin.token.get_secret_value(),
+                routes=[*catalog, *pages],
+                token=token,
             )
         )
 

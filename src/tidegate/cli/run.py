@@ -74,6 +74,7 @@ def _announce(integration: Integration, settings: Settings, addresses: Addresses
     err.print(f"[bold]Tidegate[/] serves [bold]{integration.identifier}[/]")
     for path in dict.fromkeys(registration.path for registration in integration.registrations):
         err.print(f"  webhooks    POST {addresses.ingress}/integration{path}")
+    err.print(f"  console     {addresses.admin}/console")
     if settings.target == "catalog":
         err.print(f"  catalog     {addresses.admin}/v1/blueprints")
     else:

@@ -1,0 +1,76 @@
+"""Dead letters: by cause, each with what to do about it, and the means to do it."""
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidegate.console.pages.causes import grouped
+from tidegate.console.pages.mending import Job, Mender, Verb, Wanted, dead_runs
+from tidegate.console.pages.queries import QueryError
+from tidegate.console.pages.rendering import Renderer
+from tidegate.core.errors import NotFoundError
+from tidegate.core.ports import Clock, EngineOperations
+
+GROUPED = 10_000
+"""So many of the newest dead letters are grouped; the page says so if there are more."""
+
+EXAMPLES = 50
+KEPT_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class DeadLetterPages:
+    """The list of causes, and what is done about them."""
+
+    engine: EngineOperations
+    clock: Clock
+    render: Renderer
+    _mender: Mender = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._mender = Mender(self.engine)
+
+    async def listing(self, request: Request) -> Response:
+        return await self._page(request, None)
+
+    async def mend(self, request: Request) -> Response:
+        """Redrive or discard what the form names; the answer shows the list and how far it came."""
+        try:
+            verb = Verb(request.path_params["verb"])
+        except ValueError:
+            raise NotFoundError(f"there is no {request.url.path}") from None
+        form = parse_qs((await request.body()).decode())
+        job = self._mender.start(verb, _wanted(form))
+        return await self._page(request, job)
+
+    async def progress(self, request: Request) -> Response:
+        job = self._mender.find(request.path_params["number"])
+        if job is None:
+            raise NotFoundError("this work is not remembered any more: the list shows what is left")
+        return await self._page(request, job)
+
+    async def _page(self, request: Request, job: Job | None) -> Response:
+        backlog = await self.engine.backlog()
+        runs = [run async for run in dead_runs(self.engine, Wanted(), GROUPED)]
+        values = {
+            "causes": grouped(runs, EXAMPLES),
+            "total": backlog.dead_runs,
+            "grouped": len(runs),
+            "job": job,
+        }
+        return self.render.answer(request, "dead_letters.html", values, fragment="list")
+
+
+def _wanted(form: dict[str, list[str]]) -> Wanted:
+    """Ids, a cause, or all: a form that names nothing does nothing."""
+    ids = tuple(int(text) for text in form.get("run", []) if text.isdecimal())
+    if ids:
+        return Wanted(ids=ids)
+    cause = form.get("cause", [""])[0]
+    if cause:
+        return Wanted(cause=cause)
+    if form.get("all") == ["yes"]:
+        return Wanted()
+    raise QueryError("choose at least one dead letter")
