@@ -1,4 +1,4 @@
-"""Rows become records. Adapters select the columns in the order that each function names."""
+"""Rows become records. The columns are selected by the same names in every engine on SQL."""
 
 from typing import Any
 
@@ -10,9 +10,26 @@ from tidegate.engines.stored import decode_trail
 
 Row = tuple[Any, ...]
 
+EVENT_RECORD = (
+    "events.seq, events.id, events.path, events.state, events.received_us, events.finished_us,"
+    " events.delivery_id, events.replay_of, events.reason, events.size_bytes"
+)
+RUN_RECORD = (
+    "runs.id, runs.state, runs.path, runs.processor, runs.config, runs.kind, runs.resource_key,"
+    " coalesce((SELECT events.id FROM events WHERE events.seq = runs.newest_seq), ''), runs.newest_seq,"
+    " runs.event_count, runs.failures, runs.expirations, runs.created_us, runs.due_us, runs.finished_us,"
+    " runs.detail, runs.superseded_by"
+)
+ATTEMPT_RECORD = "token, started_us, finished_us, outcome, detail, trail, fetched"
+WRITE_RECORD = (
+    "writes.seq, entities.blueprint, entities.identifier, writes.action, writes.reason, writes.run_id,"
+    " coalesce((SELECT events.id FROM events WHERE events.seq = writes.event_seq), ''), writes.at_us,"
+    " writes.document"
+)
+
 
 def event_record(row: Row) -> EventRecord:
-    """From EVENT_RECORD of an adapter."""
+    """From EVENT_RECORD."""
     seq, event_id, path, state, received_us, finished_us, delivery_id, replay_of, reason, size = row
     return EventRecord(
         seq=seq,
@@ -29,7 +46,7 @@ def event_record(row: Row) -> EventRecord:
 
 
 def run_record(row: Row) -> RunRecord:
-    """From RUN_RECORD of an adapter."""
+    """From RUN_RECORD."""
     run_id, state, path, processor, config, kind, resource_key, event_id, event_seq, count, *rest = row
     failures, expirations, created_us, due_us, finished_us, detail, superseded_by = rest
     return RunRecord(
@@ -54,7 +71,7 @@ def run_record(row: Row) -> RunRecord:
 
 
 def attempt_record(number: int, row: Row) -> AttemptRecord:
-    """From ATTEMPT_RECORD of an adapter."""
+    """From ATTEMPT_RECORD."""
     token, started_us, finished_us, outcome, detail, trail, fetched = row
     steps, warnings = decode_trail(trail)
     return AttemptRecord(
@@ -71,7 +88,7 @@ def attempt_record(number: int, row: Row) -> AttemptRecord:
 
 
 def write_record(row: Row) -> WriteRecord:
-    """From WRITE_RECORD of an adapter."""
+    """From WRITE_RECORD."""
     seq, blueprint, identifier, action, reason, run_id, event_id, at_us, document = row
     return WriteRecord(
         seq=seq,

@@ -17,13 +17,21 @@ from tidegate.core.inspection import (
 )
 from tidegate.core.lifecycle import RunState
 from tidegate.engines.conditions import Conditions
+from tidegate.engines.filters import event_conditions, run_conditions
 from tidegate.engines.lookups import MAX_RUN_EVENTS, ambiguous, check_prefix, no_event, no_run
-from tidegate.engines.records import attempt_record, event_record, run_record, write_record
+from tidegate.engines.records import (
+    ATTEMPT_RECORD,
+    EVENT_RECORD,
+    RUN_RECORD,
+    WRITE_RECORD,
+    attempt_record,
+    event_record,
+    run_record,
+    write_record,
+)
 from tidegate.engines.settlements import RUNNING
 from tidegate.engines.sqlite.database import Database, Row
 from tidegate.engines.sqlite.events import EVENT_COLUMNS
-from tidegate.engines.sqlite.filters import event_conditions, run_conditions
-from tidegate.engines.sqlite.records import ATTEMPT_RECORD, EVENT_RECORD, RUN_RECORD, WRITE_RECORD
 from tidegate.engines.sqlite.transaction import SELECT_COUNTERS, Counters
 from tidegate.engines.stored import UnreadableError, read_event
 
@@ -83,7 +91,7 @@ def backlog(database: Database, now_us: int) -> Backlog:
 
 def find_events(database: Database, where: EventFilter, page: Page) -> list[EventRecord]:
     """Events that match, newest first."""
-    conditions = event_conditions(where)
+    conditions = event_conditions(where, "event_bodies.body")
     tables = "events" if where.text is None else "events LEFT JOIN event_bodies USING (seq)"
     rows = _page(database, f"SELECT {EVENT_RECORD} FROM {tables}", "events.seq", conditions, page)
     return [event_record(row) for row in rows]

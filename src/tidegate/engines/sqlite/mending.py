@@ -4,8 +4,8 @@ from datetime import datetime
 
 from tidegate.core.inspection import RunFilter
 from tidegate.core.lifecycle import RunState
+from tidegate.engines.filters import run_conditions
 from tidegate.engines.instants import to_us
-from tidegate.engines.sqlite.filters import run_conditions
 from tidegate.engines.sqlite.lanes import LaneRuns, live_runs, merge
 from tidegate.engines.sqlite.outcomes import conclude
 from tidegate.engines.sqlite.transaction import Transaction

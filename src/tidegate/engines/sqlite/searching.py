@@ -14,13 +14,12 @@ from tidegate.core.inspection import (
     Page,
 )
 from tidegate.engines.conditions import Conditions
+from tidegate.engines.filters import event_conditions
 from tidegate.engines.instants import span_us, to_us
 from tidegate.engines.lookups import COUNTED_ENTITIES
-from tidegate.engines.records import event_record, write_record
+from tidegate.engines.records import EVENT_RECORD, WRITE_RECORD, event_record, write_record
 from tidegate.engines.sqlite.database import Database
-from tidegate.engines.sqlite.filters import event_conditions
 from tidegate.engines.sqlite.inspecting import runs_of_event
-from tidegate.engines.sqlite.records import EVENT_RECORD, WRITE_RECORD
 
 # ruff: noqa: S608 - the texts are this module's own, values are bound
 
@@ -142,7 +141,7 @@ def _step_query(database: Database, where: EventFilter) -> tuple[str, list[str |
                 " WHERE runs.resource_key = ?)",
                 where.resource_key,
             )
-    asked = event_conditions(where)
+    asked = event_conditions(where, "event_bodies.body")
     conditions.add(asked.where, *asked.values)
     tables = "events" if where.text is None else "events LEFT JOIN event_bodies USING (seq)"
     query = (

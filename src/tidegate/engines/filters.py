@@ -22,21 +22,21 @@ _RUN_STATES = {
 }
 
 
-def event_conditions(where: EventFilter) -> Conditions:
-    """Conditions on `events`, with `event_bodies` joined if `where.text` is set."""
+def event_conditions(where: EventFilter, body: str) -> Conditions:
+    """Conditions on `events`. `body` is the column in which `where.text` is looked for."""
     found = Conditions()
     found.one_of("events.id", where.ids)
     found.equal("events.path", where.path)
     if where.state is not None:
         found.equal("events.state", where.state.value)
-        found.add(_EVENT_STATES.get(where.state, "1"))
+        found.add(_EVENT_STATES.get(where.state, "true"))
     if where.delivery_id is not None:
         found.equal("events.delivery_hash", delivery_hash(where.delivery_id))
         found.equal("events.delivery_id", where.delivery_id)
     found.within("events.received_us", optional_us(where.since), optional_us(where.until))
     if where.text is not None:
         found.add(
-            "(instr(event_bodies.body, ?) > 0 OR instr(events.delivery_id, ?) > 0)",
+            f"(instr({body}, ?) > 0 OR instr(events.delivery_id, ?) > 0)",
             where.text.encode(),
             where.text,
         )
@@ -60,7 +60,7 @@ def run_conditions(where: RunFilter) -> Conditions:
     found.one_of("runs.id", where.ids)
     if where.state is not None:
         found.equal("runs.state", where.state.value)
-        found.add(_RUN_STATES.get(where.state, "1"))
+        found.add(_RUN_STATES.get(where.state, "true"))
     found.equal("runs.path", where.path)
     found.equal("runs.processor", where.processor)
     found.equal("runs.kind", where.kind)

@@ -1,0 +1,33 @@
+"""Mending and tidying: dead runs put back or given up, finished events forgotten."""
+
+from datetime import datetime
+
+from tidegate.core.inspection import RunFilter
+from tidegate.engines.filters import run_conditions
+from tidegate.engines.instants import to_us
+from tidegate.engines.postgres.calls import Verbs
+from tidegate.engines.postgres.reader import Look
+
+AT_ONCE = 500
+"""Runs that are mended, and events that are forgotten, in one transaction."""
+
+
+async def dead_runs(look: Look, where: RunFilter, limit: int) -> list[int]:
+    """The ids of dead runs that match, oldest first."""
+    conditions = run_conditions(where)
+    conditions.add("runs.state = 'dead' AND runs.state IN ('rejected', 'dead', 'discarded')")
+    query = f"SELECT id FROM runs WHERE {conditions.where} ORDER BY id LIMIT ?"  # noqa: S608 - own text
+    return [run_id for (run_id,) in await look.rows(query, (*conditions.values, max(limit, 0)))]
+
+
+async def mend(verbs: Verbs, verb: str, ids: list[int]) -> int:
+    """`redrive` or `discard` these; answers how many were still dead."""
+    [(count,)] = await verbs.call(verb, ids=ids)
+    return count
+
+
+async def prune(verbs: Verbs, finished_before: datetime, limit: int) -> int:
+    """Forget events that were final before the time, those that finished first before the others."""
+    [(count,)] = await verbs.call("prune", before_us=to_us(finished_before), most=max(limit, 0))
+    await verbs.call("gather_counters")
+    return count

@@ -1,0 +1,260 @@
+-- What the verbs share. Called by verbs only, which set the search path and take the locks.
+
+-- The time: the database's own, but for tests, which bring theirs.
+CREATE FUNCTION time_us(given_us bigint) RETURNS bigint LANGUAGE sql AS $$
+    SELECT coalesce(given_us, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+$$;
+
+-- Whoever changes what is live on a lane holds the lane, from here to the end of the transaction. Locks are taken
+-- in one order by everybody: lanes, runs, entities, events.
+CREATE FUNCTION hold_lanes(lanes text[]) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_advisory_xact_lock(key) FROM (
+        SELECT DISTINCT hashtextextended(lane, 0) AS key FROM unnest(lanes) AS lane WHERE lane IS NOT NULL ORDER BY 1
+    ) AS sorted
+$$;
+
+CREATE FUNCTION tally(queued bigint, ready bigint, held bigint, claimed bigint, dead bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE counters SET queued_events = queued_events + queued, ready_runs = ready_runs + ready,
+        held_runs = held_runs + held, claimed_runs = claimed_runs + claimed, dead_runs = dead_runs + dead
+    WHERE backend = pg_backend_pid();
+    IF NOT FOUND THEN
+        INSERT INTO counters VALUES (pg_backend_pid(), queued, ready, held, claimed, dead);
+    END IF;
+END
+$$;
+
+-- A run changed its state; NULL is where runs come from.
+CREATE FUNCTION moved(before text, after text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    change bigint[] := ARRAY(
+        SELECT (after = name)::int - coalesce((before = name)::int, 0)
+        FROM unnest(ARRAY['ready', 'held', 'claimed', 'dead']) WITH ORDINALITY AS named (name, place)
+        ORDER BY place
+    );
+BEGIN
+    PERFORM tally(0, change[1], change[2], change[3], change[4]);
+END
+$$;
+
+-- --- lanes ----------------------------------------------------------------------------------------------
+
+-- A run for one event; the id. The caller holds the lane and knows what is live on it.
+CREATE FUNCTION create_run(
+    now_us bigint, seq bigint, its_path text, its_processor text, its_config text, its_kind text, its_key text,
+    its_lane text, delay_us bigint, error text, is_held boolean
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    new_state text := CASE WHEN is_held THEN 'held' ELSE 'ready' END;
+    new_id bigint := nextval('run_ids');
+BEGIN
+    INSERT INTO runs (id, state, due_us, newest_seq, created_us, changed_us, processor, config, kind, resource_key,
+        lane, holds_lane, path, detail)
+    VALUES (new_id, new_state, CASE WHEN NOT is_held THEN now_us + delay_us END, seq, now_us, now_us, its_processor,
+        its_config, its_kind, its_key, its_lane, its_lane IS NOT NULL AND NOT is_held, its_path, coalesce(error, ''));
+    INSERT INTO event_runs (event_seq, run_id) VALUES (seq, new_id);
+    PERFORM moved(NULL, new_state);
+    RETURN new_id;
+END
+$$;
+
+-- The live runs of a lane: `pending` is READY or HELD, and new events join it.
+CREATE FUNCTION live_on(its_lane text, OUT claimed bigint, OUT pending bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    active record;
+BEGIN
+    SELECT id, state INTO active FROM runs WHERE lane = its_lane AND holds_lane FOR UPDATE;
+    IF active.state = 'ready' THEN
+        pending := active.id;
+    ELSIF active.state = 'claimed' THEN
+        claimed := active.id;
+        SELECT id INTO pending FROM runs WHERE lane = its_lane AND state = 'held' FOR UPDATE;
+    END IF;
+END
+$$;
+
+-- Join the pending run of the lane, or create one; true if there is something new to claim.
+CREATE FUNCTION request_run(
+    now_us bigint, seq bigint, its_path text, its_processor text, its_config text, its_kind text, its_key text,
+    its_lane text, delay_us bigint, error text
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    live record;
+BEGIN
+    SELECT NULL::bigint AS claimed, NULL::bigint AS pending INTO live;
+    IF its_lane IS NOT NULL THEN
+        live := live_on(its_lane);
+    END IF;
+    IF live.pending IS NOT NULL THEN
+        INSERT INTO event_runs (event_seq, run_id) VALUES (seq, live.pending) ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            UPDATE runs SET event_count = event_count + 1, path = CASE WHEN seq > newest_seq THEN its_path ELSE path END,
+                newest_seq = greatest(newest_seq, seq)
+            WHERE id = live.pending;
+        END IF;
+        RETURN false;
+    END IF;
+    PERFORM create_run(now_us, seq, its_path, its_processor, its_config, its_kind, its_key, its_lane, delay_us, error,
+        live.claimed IS NOT NULL);
+    RETURN live.claimed IS NULL;
+END
+$$;
+
+-- The claimed run of the lane ended: the one behind it is due now. True if there is one.
+CREATE FUNCTION unblock(now_us bigint, its_lane text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE runs SET state = 'ready', due_us = now_us, holds_lane = true, changed_us = now_us
+    WHERE lane = its_lane AND state = 'held';
+    IF FOUND THEN
+        PERFORM moved('held', 'ready');
+    END IF;
+    RETURN FOUND;
+END
+$$;
+
+-- Hand a run's events on to another run of its lane.
+CREATE FUNCTION merge_run(now_us bigint, merged bigint, into_run bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    other record;
+    handed bigint;
+BEGIN
+    SELECT state, newest_seq, path INTO other FROM runs WHERE id = merged;
+    INSERT INTO event_runs (event_seq, run_id)
+        SELECT event_seq, into_run FROM event_runs WHERE run_id = merged ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS handed = ROW_COUNT;
+    UPDATE runs SET event_count = event_count + handed,
+        path = CASE WHEN other.newest_seq > newest_seq THEN other.path ELSE path END,
+        newest_seq = greatest(newest_seq, other.newest_seq)
+    WHERE id = into_run;
+    DELETE FROM event_runs WHERE run_id = merged;
+    UPDATE runs SET state = 'superseded', due_us = NULL, holds_lane = false, changed_us = now_us,
+        finished_us = now_us, superseded_by = into_run, event_count = 0
+    WHERE id = merged;
+    PERFORM moved(other.state, 'superseded');
+END
+$$;
+
+-- --- outcomes -------------------------------------------------------------------------------------------
+
+-- Says in SQL what `tidegate.engines.outcomes.conclude` says in Python: the highest rank decides, and of several
+-- runs of that rank the oldest gives the reason.
+CREATE FUNCTION rank_of(its_config text, its_state text, carried boolean) RETURNS integer LANGUAGE sql AS $$
+    SELECT CASE
+        WHEN its_config = '' AND its_state = 'applied' THEN 2
+        WHEN its_state IN ('ready', 'held', 'claimed') THEN 9
+        WHEN its_state = 'dead' THEN 8
+        WHEN its_state = 'discarded' THEN 7
+        WHEN its_state = 'rejected' THEN 6
+        WHEN its_state = 'applied' AND carried THEN 5
+        WHEN its_state = 'applied' THEN 4
+        WHEN its_state = 'ignored' THEN 3
+        ELSE 2
+    END
+$$;
+
+-- Give the events of runs the state that all their runs ask for. The events are locked first, so that of two runs
+-- that end at once the later one sees how the other ended.
+CREATE FUNCTION conclude(now_us bigint, run_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM event_states WHERE seq IN (SELECT event_seq FROM event_runs WHERE run_id = ANY (run_ids))
+        ORDER BY seq FOR UPDATE;
+    UPDATE event_states SET state = outcome.state, reason = outcome.reason,
+        finished_us = CASE WHEN outcome.state <> 'routed' THEN now_us END
+    FROM (
+        SELECT ranked.event_seq,
+            (ARRAY['ignored', 'ignored', 'coalesced', 'applied', 'rejected', 'discarded', 'dead', 'routed'])[rank - 1] AS state,
+            CASE WHEN rank IN (9, 5, 2) THEN '' WHEN rank = 4 THEN 'coalesced into run ' || run_id ELSE detail END AS reason
+        FROM (
+            SELECT DISTINCT ON (linked.event_seq) linked.event_seq, runs.id AS run_id, runs.detail,
+                rank_of(runs.config, runs.state, runs.newest_seq = linked.event_seq) AS rank
+            FROM (SELECT DISTINCT event_seq FROM event_runs WHERE run_id = ANY (run_ids)) AS mine
+            JOIN event_runs AS linked ON linked.event_seq = mine.event_seq
+            JOIN runs ON runs.id = linked.run_id
+            ORDER BY linked.event_seq, rank DESC, runs.id
+        ) AS ranked
+    ) AS outcome
+    WHERE event_states.seq = outcome.event_seq AND event_states.state <> outcome.state;
+END
+$$;
+
+-- --- lineage --------------------------------------------------------------------------------------------
+
+-- The number under which an entity is kept, from now on at the latest. The row stays locked: it says in which
+-- order runs that name the same entity go.
+CREATE FUNCTION entity_of(its_blueprint text, its_identifier text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    found_id bigint;
+BEGIN
+    LOOP
+        SELECT id INTO found_id FROM entities WHERE blueprint = its_blueprint AND identifier = its_identifier
+            FOR NO KEY UPDATE;
+        EXIT WHEN FOUND;
+        INSERT INTO entities (blueprint, identifier) VALUES (its_blueprint, its_identifier)
+            ON CONFLICT DO NOTHING RETURNING id INTO found_id;
+        EXIT WHEN FOUND;
+    END LOOP;
+    RETURN found_id;
+END
+$$;
+
+CREATE FUNCTION source_of(its_config text, its_key text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    found_id bigint;
+BEGIN
+    LOOP
+        SELECT id INTO found_id FROM sources WHERE config = its_config AND resource_key = coalesce(its_key, '');
+        EXIT WHEN FOUND;
+        INSERT INTO sources (config, resource_key) VALUES (its_config, coalesce(its_key, ''))
+            ON CONFLICT DO NOTHING RETURNING id INTO found_id;
+        EXIT WHEN FOUND;
+    END LOOP;
+    RETURN found_id;
+END
+$$;
+
+-- `tidegate.engines.lineage.is_own` in SQL, for a row of the claim's own source.
+CREATE FUNCTION is_own(mark_seq bigint, mark_processor text, its_processor text, its_key text, its_seq bigint)
+RETURNS boolean LANGUAGE sql AS $$
+    SELECT CASE
+        WHEN mark_processor <> its_processor THEN mark_seq < its_seq
+        ELSE its_key IS NOT NULL OR mark_seq <= its_seq
+    END
+$$;
+
+-- --- refreshes ------------------------------------------------------------------------------------------
+
+-- Create a run like this one, unless one is pending on its lane already; its id, or NULL.
+CREATE FUNCTION owe(now_us bigint, run_id bigint, entity_lane text, reason text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    known record;
+    live record;
+BEGIN
+    SELECT runs.*, events.path AS event_path INTO known FROM runs JOIN events ON events.seq = runs.newest_seq
+        WHERE runs.id = run_id;
+    IF NOT FOUND OR known.state IN ('ready', 'held') THEN
+        RETURN NULL;
+    END IF;
+    known.lane := coalesce(known.lane, entity_lane);
+    SELECT NULL::bigint AS claimed, NULL::bigint AS pending INTO live;
+    IF known.lane IS NOT NULL THEN
+        PERFORM hold_lanes(ARRAY[known.lane]);
+        live := live_on(known.lane);
+    END IF;
+    IF live.pending IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN create_run(now_us, known.newest_seq, known.event_path, known.processor, known.config, known.kind,
+        known.resource_key, known.lane, 0, reason, live.claimed IS NOT NULL);
+END
+$$;
+
+-- --- looking --------------------------------------------------------------------------------------------
+
+-- Where a text stands in another, by the name that SQLite has for it: the filters are the same for both engines.
+CREATE FUNCTION instr(whole text, part text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT position(part IN whole)
+$$;
+CREATE FUNCTION instr(whole bytea, part bytea) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT position(part IN whole)
+$$;
