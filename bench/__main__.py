@@ -1,40 +1,46 @@
-"""`make bench`: run the measurements one after the other; `python -m bench NAME …` runs some.
+"""`make bench`: Tidegate beside its peers; `python -m bench NAME …` measures single parts instead.
 
-Each prints its own conditions. Compare only numbers of one run: machines differ, and so do their days.
+Compare only numbers of one run: machines differ, and so do their days.
 """
 
 import argparse
 import subprocess
 import sys
+from itertools import takewhile
 
 BENCHES = {
+    "compare": "Tidegate, its peers and the limit, side by side (without a name)",
     "engine": "the embedded engine's verbs, at growing backlogs",
     "ingress": "the ingress beside servers that do nothing",
     "mapping": "native, mixed and all-JQ mappings",
     "targets": "the embedded catalog, and Port's client with its stub",
-    "pipeline": "a real service from webhook to entity",
+    "pipeline": "the time that a real service takes, step by step",
 }
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     listing = "\n".join(f"  {name:<9} {what}" for name, what in BENCHES.items())
     parser = argparse.ArgumentParser(
         prog="bench",
+        usage="bench [NAME …] [OPTIONS of the bench; NAME --help lists them]",
         description=__doc__,
         epilog=f"benches:\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME")
-    names = parser.parse_args().names
+    if arguments[:1] == ["--help"]:
+        parser.parse_args(["--help"])
+    names = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    options = arguments[len(names) :]
     unknown = sorted(set(names) - set(BENCHES))
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; there are: {', '.join(BENCHES)}")
     failed = 0
-    for name in names or BENCHES:
+    for name in names or ["compare"]:
         print(f"\n== {name}: {BENCHES[name]}", flush=True)
-        failed |= subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode
+        failed |= subprocess.run([sys.executable, "-m", f"bench.{name}", *options], check=False).returncode
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -22,111 +22,10 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from bench.compare.meter import cpu_seconds
+from bench.contenders.processor import SOURCE
+from bench.work import BLUEPRINTS, MAPPING, issue
 from tests.app.service_process import Service, write_integration
-
-MAIN = """
-from pathlib import Path
-from tidegate import AbstractWebhookProcessor, Integration, WebhookEventRawResults
-
-integration = Integration(Path(__file__).parent, identifier="bench")
-
-
-class IssueProcessor(AbstractWebhookProcessor):
-    async def should_process_event(self, event):
-        return True
-
-    async def get_matching_kinds(self, event):
-        return ["issue"]
-
-    async def authenticate(self, payload, headers):
-        return True
-
-    async def validate_payload(self, payload):
-        return True
-
-    def resource_key(self, event):
-        return str(event.payload["id"])
-
-    async def handle_event(self, payload, resource_config):
-        url = f"{self.integration.config['source']}/issues/{payload['id']}"
-        return WebhookEventRawResults([await self.integration.http.get_json(url)], [])
-
-
-integration.add_webhook_processor("/webhook", IssueProcessor)
-"""
-
-PROPERTIES = {
-    "url": ".html_url",
-    "state": ".state",
-    "number": ".number",
-    "creator": ".user.login",
-    "createdAt": ".created_at",
-    "updatedAt": ".updated_at",
-    "comments": ".comments",
-    "locked": ".locked",
-    "labels": "[.labels[].name]",
-    "assignees": ".assignees | map(.login)",
-    "closed": '.state == "closed"',
-}
-
-MAPPING = f"""
-resources:
-  - kind: issue
-    selector: {{query: "true"}}
-    port:
-      entity:
-        mappings:
-          identifier: .id | tostring
-          title: .title
-          blueprint: '"issue"'
-          properties: {msgspec.json.encode(PROPERTIES).decode()}
-          relations: {{repository: .repository.name}}
-"""
-
-BLUEPRINTS = [
-    {
-        "identifier": "repository",
-        "title": "Repository",
-        "schema": {"properties": {}, "required": []},
-        "relations": {},
-    },
-    {
-        "identifier": "issue",
-        "title": "Issue",
-        "schema": {
-            "properties": {
-                **{
-                    name: {"type": "string"} for name in ("url", "state", "creator", "createdAt", "updatedAt")
-                },
-                **{name: {"type": "number"} for name in ("number", "comments")},
-                **{name: {"type": "boolean"} for name in ("locked", "closed")},
-                **{name: {"type": "array"} for name in ("labels", "assignees")},
-            },
-            "required": [],
-        },
-        "relations": {"repository": {"target": "repository", "required": False, "many": False}},
-    },
-]
-
-
-def issue(number: int) -> dict[str, object]:
-    """About 6 KB, as a tracker's API answers."""
-    return {
-        "id": number,
-        "number": number,
-        "title": f"Issue {number}",
-        "html_url": f"https://tracker.example/issues/{number}",
-        "state": "open",
-        "user": {"login": "someone", "avatar": "x" * 100},
-        "created_at": "2026-01-01T00:00:00Z",
-        "updated_at": "2026-01-02T00:00:00Z",
-        "comments": 3,
-        "locked": False,
-        "labels": [{"name": f"label-{index}", "color": "ffffff"} for index in range(8)],
-        "assignees": [{"login": f"user-{index}", "url": "https://tracker.example/u"} for index in range(3)],
-        "repository": {"name": f"repository-{number % 20}"},
-        "body": "words " * 800,
-    }
 
 
 @dataclass(frozen=True)
@@ -136,16 +35,6 @@ class Round:
     cpu_us: float
     peak_mib: float
     steps: dict[str, float]
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process and its living children."""
-    ticks = 0
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for each in (pid, *map(int, children)):
-        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def peak_mib(pid: int) -> float:
@@ -192,18 +81,18 @@ def measure(events: int, connections: int) -> Round:
     async def main() -> Round:
         runner, source = await third_party()
         with tempfile.TemporaryDirectory() as directory:
-            integration = write_integration(Path(directory), MAIN, MAPPING, BLUEPRINTS)
+            integration = write_integration(Path(directory), SOURCE, MAPPING, BLUEPRINTS)
             service = Service(integration, {"TIDEGATE__INTEGRATION__CONFIG__SOURCE": source})
             await asyncio.to_thread(service.start)
             url = f"{service.webhooks}/webhook"
             await send(url, range(1, 101), connections)  # warm up
             await asyncio.to_thread(service.settle)
-            before, cpu, began = steps_of(service.admin), cpu_seconds(service.process.pid), time.monotonic()
+            before, cpu, began = steps_of(service.admin), cpu_seconds([service.process.pid]), time.monotonic()
             await send(url, range(1000, 1000 + events), connections)
             accepted = time.monotonic() - began
             await asyncio.to_thread(service.settle, 600)
             spent = time.monotonic() - began
-            used = cpu_seconds(service.process.pid) - cpu
+            used = cpu_seconds([service.process.pid]) - cpu
             peak = peak_mib(service.process.pid)
             after = steps_of(service.admin)
             await asyncio.to_thread(service.terminate)

@@ -6,6 +6,7 @@ An environment counts as done only by a stamp that is written last; one whose se
 import fcntl
 import hashlib
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -26,13 +27,14 @@ UNPACKING = "Installing collected packages"
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment: what goes into it, and how large that is."""
+    """A virtual environment: what goes into it, how large that is, and the Python that it needs at least."""
 
     name: str
     directory: str
     locks: tuple[str, ...]
     size: str
     editable: bool = False
+    least: tuple[int, int] = (3, 11)
 
     @property
     def path(self) -> Path:
@@ -50,6 +52,8 @@ ENVIRONMENTS = {
     "run": Environment("run", ".venv", ("run.txt", "build.txt"), "about 130 MB", editable=True),
     "dev": Environment("dev", ".venv", ("dev.txt",), "about 680 MB", editable=True),
     "mlflow": Environment("mlflow", ".venv-mlflow", ("mlflow.txt",), "about 850 MB"),
+    "bench": Environment("bench", ".venv-bench", ("bench.txt",), "about 270 MB"),
+    "ocean": Environment("ocean", ".venv-ocean", ("ocean.txt",), "about 200 MB", least=(3, 12)),
 }
 INCLUDES = {"run": ("dev",)}
 """Whoever has the second has the first."""
@@ -189,17 +193,18 @@ def make_venv(environment: Environment) -> None:
         shutil.rmtree(environment.path)
     if works(environment):
         return
-    require_venv_module()
+    python = interpreter(environment)
+    require_venv_module(python)
     marker_path(environment).touch()
     shutil.rmtree(environment.path, ignore_errors=True)
-    command = [sys.executable, "-m", "venv", str(environment.path)]
+    command = [python, "-m", "venv", str(environment.path)]
     with Progress(f"Creating {environment.directory}") as progress:
         run_logged(command, f"{environment.name}-venv", progress)
 
 
 def works(environment: Environment) -> bool:
     """True if its interpreter starts, is new enough, and knows itself under this path."""
-    script = "import pip, sys; print(sys.prefix if sys.version_info >= (3, 11) else '')"
+    script = f"import pip, sys; print(sys.prefix if sys.version_info >= {environment.least} else '')"
     try:
         answer = subprocess.run(
             [environment.python, "-I", "-c", script], capture_output=True, text=True, check=False
@@ -209,17 +214,37 @@ def works(environment: Environment) -> bool:
     return answer.returncode == 0 and answer.stdout.strip() == str(environment.path)
 
 
-def require_venv_module() -> None:
+def interpreter(environment: Environment) -> str:
+    """The running Python, or one that is new enough: on the path, or among pyenv's. Raises SetupError."""
+    if sys.version_info >= environment.least:
+        return sys.executable
+    names = [f"python3.{minor}" for minor in range(environment.least[1], environment.least[1] + 5)]
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for name in names:
+        for python in (shutil.which(name), *map(str, sorted(versions.glob(f"*/bin/{name}")))):
+            # pyenv puts a script of each name on the path, whether it has that version or not
+            if python and not subprocess.run([python, "-V"], capture_output=True, check=False).returncode:
+                return python
+    wanted = ".".join(map(str, environment.least))
+    raise SetupError(
+        f"{environment.directory} needs Python {wanted} or newer; this is {platform.python_version()}, and neither "
+        f"the path nor {versions} has another ({', '.join(names)}).\nInstall one, then run the same command again."
+    )
+
+
+def require_venv_module(python: str) -> None:
     """Debian ships Python without ensurepip: install its package if we may, else say how."""
-    check = [sys.executable, "-I", "-c", "import ensurepip, venv"]
+    check = [python, "-I", "-c", "import ensurepip, venv"]
     if subprocess.run(check, capture_output=True, check=False).returncode == 0:
         return
-    package = f"python3.{sys.version_info.minor}-venv"
+    version = "import sys; print(sys.version_info.minor)"
+    minor = subprocess.run([python, "-I", "-c", version], capture_output=True, text=True, check=True).stdout
+    package = f"python3.{minor.strip()}-venv"
     rights = administrator_prefix()
     if shutil.which("apt-get") is None or rights is None:
         sudo = "" if os.geteuid() == 0 else "sudo "
         raise SetupError(
-            f"{sys.executable} cannot create virtual environments: its modules venv and ensurepip are missing.\n"
+            f"{python} cannot create virtual environments: its modules venv and ensurepip are missing.\n"
             "Install them, then run the same command again. On Debian or Ubuntu:\n\n"
             f"    {sudo}apt-get update && {sudo}apt-get install -y {package}\n"
         )

@@ -99,7 +99,7 @@ def lock_faults() -> Iterator[str]:
         "run": runs,
         "dev": [*runs, *project["dependency-groups"]["dev"], *project["build-system"]["requires"]],
         "build": [*read("build.in").split(), *project["build-system"]["requires"]],
-        "mlflow": read("mlflow.in").split(),
+        **{name: read(f"{name}.in").split() for name in ("mlflow", "bench", "ocean")},
     }
     tested = pins(read("dev.txt"))
     for name, requirements in wanted.items():

@@ -1,0 +1,1 @@
+"""What an engineer would write by hand: FastAPI, Redis, arq."""
