@@ -117,6 +117,27 @@ def test_status_and_config_are_for_people_and_programs(used: Path) -> None:
     assert json.loads(run(used, "config", "--json"))["target"] == "catalog"
 
 
+def test_a_mapping_is_tried_before_it_is_deployed(used: Path, tmp_path: Path) -> None:
+    deployed = used / ".port" / "resources" / "port-app-config.yml"
+    new = tmp_path / "new.yml"
+    new.write_text(deployed.read_text().replace(".title", '.title + "!"'))
+    assert "1 unchanged" in run(used, "mapping", "diff", str(deployed))
+    changed = run(used, "mapping", "diff", str(new), code=4)
+    assert "1 changed" in changed
+    assert 'title: "T" → "T!"' in changed
+    found = json.loads(run(used, "mapping", "diff", str(new), "--json", code=4))
+    assert (found["changed"], found["runs"], found["differs"]) == (1, 1, True)
+    event_id = str(listed(used, "events", "list", "--text", "closed")[-1]["id"])
+    assert "title" in run(used, "mapping", "preview", str(new), "--event", event_id, code=4)
+    [preview] = listed(used, "mapping", "preview", str(deployed), "--event", event_id)
+    [entity] = preview["entities"]  # type: ignore[misc]
+    assert entity["fate"] == "unchanged"
+    assert "--event" in run(used, "mapping", "preview", str(new), code=2)
+    assert "no such file" in run(used, "mapping", "diff", str(tmp_path / "absent.yml"), code=2)
+    new.write_text("resources: 1")
+    assert "takes a list" in run(used, "mapping", "diff", str(new), code=2)
+
+
 def test_what_does_not_exist_is_a_clear_failure(used: Path, tmp_path: Path) -> None:
     assert "no stored event has the id" in run(used, "events", "show", "0123456789", code=1)
     assert "no run" in run(used, "deadletters", "show", "99999", code=1)

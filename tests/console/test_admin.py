@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from tidegate.app.previews import open_dry_runs
 from tidegate.console import AdminParts, admin_app
 from tidegate.core.events import EventHeaders, IncomingEvent
 from tidegate.core.inspection import Backlog
@@ -17,6 +18,7 @@ from tidegate.core.runs import Dead, Routing, RunRequest
 from tidegate.core.samples import Counted, Process, Sample
 from tidegate.engines.memory import MemoryEngine
 from tidegate.ingress import HttpServer
+from tidegate.mapping import MapperLimits
 from tidegate.telemetry import OverviewReader
 from tidegate.testing.clock import FakeClock
 
@@ -67,6 +69,7 @@ async def client_of(engine: MemoryEngine, reasons: list[str] | None = None, toke
         paused=lambda: {"target": "503"},
         replay=no_replay,
         overview=OverviewReader(engine, FakeClock()).read,
+        dry_runs=open_dry_runs(engine, MapperLimits(), None, FakeClock()),
         clock=FakeClock(),
         token=token,
     )

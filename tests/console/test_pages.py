@@ -13,6 +13,7 @@ import msgspec
 from yarl import URL
 
 from tidegate.app.console import console_pages
+from tidegate.app.previews import open_dry_runs
 from tidegate.console import AdminParts, admin_app
 from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.events import EventHeaders, IncomingEvent
@@ -33,6 +34,7 @@ from tidegate.core.runs import (
 )
 from tidegate.engines.memory import MemoryEngine
 from tidegate.ingress import HttpServer
+from tidegate.mapping import MapperLimits
 from tidegate.telemetry import OverviewReader
 from tidegate.testing.clock import FakeClock
 
@@ -128,6 +130,7 @@ async def _served(engine: MemoryEngine, clock: FakeClock, token: str):
         paused=dict,
         replay=replay,
         overview=overview,
+        dry_runs=open_dry_runs(engine, MapperLimits(), None, clock),
         clock=clock,
         routes=pages,
         token=token,

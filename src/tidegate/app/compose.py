@@ -10,6 +10,7 @@ from tidegate.app.clock import SystemClock, new_id, this_process
 from tidegate.app.console import console_pages
 from tidegate.app.listeners import build_ingress, check_admin, ingress_server
 from tidegate.app.outgoing import fetch_client
+from tidegate.app.previews import open_dry_runs
 from tidegate.app.service import Readiness, Service
 from tidegate.authoring import Integration
 from tidegate.authoring.blueprints import read_blueprints
@@ -106,6 +107,7 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
     async with AsyncExitStack() as stack:
         engine = await open_engine(stack, settings)
         target = open_target(stack, integration, settings, mapping.options)
+        catalog = target if isinstance(target, CatalogTarget) else None
         hosts = HostBreakers(clock, telemetry)
         http = await stack.enter_async_context(fetch_client(settings, hosts, clock))
         integration.bind(settings.integration.config, http)
@@ -139,7 +141,6 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
             target=target,
             signs_out=bool(token),
         )
-        catalog = catalog_routes(target) if isinstance(target, CatalogTarget) else []
         admin = admin_app(
             AdminParts(
                 engine=engine,
@@ -148,8 +149,9 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
                 paused=paused,
                 replay=replayed,
                 overview=overview,
+                dry_runs=open_dry_runs(engine, mapper_limits(settings), catalog, clock),
                 clock=clock,
-                routes=[*catalog, *pages],
+                routes=[*(catalog_routes(catalog) if catalog else ()), *pages],
                 token=token,
             )
         )

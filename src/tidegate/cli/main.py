@@ -1,7 +1,7 @@
 """Assembles the commands, and turns errors into one line and an exit code.
 
 0: done. 1: it failed, or what was asked for does not exist. 2: wrong usage or configuration.
-3: something that Tidegate depends on is unavailable; try again.
+3: something that Tidegate depends on is unavailable; try again. 4: there are differences (`mapping`).
 """
 
 import sys
@@ -15,6 +15,7 @@ from tidegate.cli.entities import app as entities
 from tidegate.cli.events import app as events
 from tidegate.cli.init import init_command
 from tidegate.cli.mapping import map_command
+from tidegate.cli.mapping_diff import app as mapping
 from tidegate.cli.output import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE, print_error
 from tidegate.cli.run import run_command
 from tidegate.cli.send import send_command
@@ -35,6 +36,7 @@ app.add_typer(events, name="events")
 app.add_typer(entities, name="entities")
 app.add_typer(deadletters, name="deadletters")
 app.command("map")(map_command)
+app.add_typer(mapping, name="mapping")
 app.command("send")(send_command)
 app.command("config")(config_command)
 app.command("doctor")(doctor_command)

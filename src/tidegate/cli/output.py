@@ -12,6 +12,7 @@ from tidegate.core.events import Json
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNAVAILABLE = 3
+EXIT_DIFFERENT = 4
 
 PIPED_WIDTH = 240
 """Columns of a table that does not go to a terminal: nobody there minds long lines."""

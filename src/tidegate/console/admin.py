@@ -14,8 +14,9 @@ from starlette.types import ASGIApp
 from tidegate.console.answers import json_response
 from tidegate.console.guard import Guard
 from tidegate.console.login import Sessions
+from tidegate.console.mapping_routes import MappingDryRuns, MappingRoutes
 from tidegate.console.operations import Operations
-from tidegate.core.errors import EngineUnavailableError, NotFoundError
+from tidegate.core.errors import ConfigurationError, EngineUnavailableError, NotFoundError
 from tidegate.core.inspection import Backlog
 from tidegate.core.overviews import Overview
 from tidegate.core.ports import Clock, EngineOperations
@@ -40,6 +41,7 @@ class AdminParts:
     paused: Callable[[], dict[str, str]]
     replay: Callable[[str], Awaitable[str]]
     overview: Callable[[], Awaitable[Overview]]
+    dry_runs: MappingDryRuns
     clock: Clock
     routes: Sequence[BaseRoute] = ()
     token: str = field(default="", repr=False)
@@ -68,11 +70,13 @@ def admin_app(parts: AdminParts) -> ASGIApp:
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             *operations.routes(),
+            *MappingRoutes(parts.dry_runs).routes(),
             *sessions.routes(),
             *parts.routes,
         ],
         exception_handlers={
             NotFoundError: _not_found,
+            ConfigurationError: _invalid,
             EngineUnavailableError: _unavailable,
             msgspec.ValidationError: _invalid,
             msgspec.DecodeError: _invalid,

@@ -7,13 +7,15 @@ from enum import Enum
 
 import msgspec
 
+from tidegate.core.differences import FieldChange
 from tidegate.core.entities import EntityRef
 from tidegate.core.events import Json, MalformedPayloadError, decode_payload
 from tidegate.core.inspection import AttemptRecord, EventDetail, RunDetail, WriteRecord
 from tidegate.core.masking import masked_headers, masked_payload
+from tidegate.core.previews import EntityPreview
 
 
-def document(value: object) -> Json:
+def document(value: object) -> Json:  # noqa: C901 - one case a record
     """Any record as JSON values: dataclasses become objects, times ISO 8601 in UTC."""
     match value:
         case EventDetail():
@@ -23,6 +25,14 @@ def document(value: object) -> Json:
             return {**_plain(value), "steps": steps, "fetched": _parsed(value.fetched)}
         case WriteRecord():
             return {**_plain(value), "document": _parsed(value.document)}
+        case EntityPreview():
+            return {**_plain(value), "document": masked_payload(value.document)}
+        case FieldChange(field=name, before=before, after=after):
+            last = name.rpartition(".")[2]
+            masked = {
+                when: masked_payload({last: it})[last] for when, it in (("before", before), ("after", after))
+            }
+            return {**_plain(value), **masked}
         case EntityRef(blueprint=blueprint, identifier=identifier):
             return {"blueprint": blueprint, "identifier": identifier}
         case datetime():

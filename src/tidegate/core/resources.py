@@ -1,7 +1,7 @@
 """Resource configs (one entry of the mapping each) and the raw results that processors return for them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from tidegate.core.events import Json
@@ -56,6 +56,20 @@ class ResourceConfig:
     kind: str
     selector: Selector
     port: PortMapping
+
+
+@dataclass(frozen=True, slots=True)
+class MappingText:
+    """The resource configs that a text holds: those of a `whole` mapping, or a single one by itself."""
+
+    configs: tuple[ResourceConfig, ...]
+    whole: bool = True
+
+    def entries_for(self, config_id: str, kind: str) -> tuple[ResourceConfig, ...]:
+        """The entry of this id; a single config by itself stands for any entry of its kind."""
+        if self.whole:
+            return tuple(config for config in self.configs if config.id == config_id)
+        return tuple(replace(config, id=config_id) for config in self.configs if config.kind == kind)
 
 
 @dataclass(frozen=True, slots=True)

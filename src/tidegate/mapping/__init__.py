@@ -1,7 +1,7 @@
 """The mapping: port-app-config files, and JQ evaluated closed and bounded."""
 
 from tidegate.mapping.checks import check_blueprints, check_expressions
-from tidegate.mapping.file import MappingFile, parse_mapping, read_mapping
+from tidegate.mapping.file import MappingFile, parse_mapping, read_mapping, read_mapping_text
 from tidegate.mapping.mapper import JqMapper, MappingProblem
 from tidegate.mapping.process import MapperLimits
 
@@ -14,4 +14,5 @@ __all__ = [
     "check_expressions",
     "parse_mapping",
     "read_mapping",
+    "read_mapping_text",
 ]

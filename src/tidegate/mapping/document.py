@@ -28,7 +28,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document; without lines if it does not come from a file."""
+    """A parsed document; without lines if it was not parsed here."""
 
     value: Json
     lines: Mapping[Location, int] = field(default_factory=dict[Location, int])
@@ -41,6 +41,11 @@ class Document:
                 return None
             location = location[:-1]
         return self.lines[location]
+
+    def wrapped(self, key: str) -> "Document":
+        """The document as the only element of a list under a key."""
+        lines = {(key, 0, *location): line for location, line in self.lines.items()}
+        return Document({key: [self.value]}, lines, self.problems)
 
 
 class _Loader(yaml.SafeLoader):
@@ -60,6 +65,11 @@ def read_document(file: Path) -> Document:
         raise ConfigurationError(f"{file}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read as UTF-8 text: {error}") from error
+    return parse_document(text, str(file))
+
+
+def parse_document(text: str, source: str) -> Document:
+    """Parse YAML (or JSON). Raises ConfigurationError, which names the source, if it is no YAML."""
     lines: dict[Location, int] = {}
     problems: list[Problem] = []
     value: Json = None
@@ -71,9 +81,9 @@ def read_document(file: Path) -> Document:
             value = loader.construct_document(node)  # pyright: ignore[reportUnknownMemberType]
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ConfigurationError(f"{file}: {line}this is no YAML: {error.problem}") from error
+        raise ConfigurationError(f"{source}: {line}this is no YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{file}: this is no YAML: {error}") from error
+        raise ConfigurationError(f"{source}: this is no YAML: {error}") from error
     finally:
         loader.dispose()
     return Document(value, lines, tuple(problems))

@@ -15,8 +15,15 @@ from pydantic_core import ErrorDetails
 
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import Json
-from tidegate.core.resources import EntityMapping, PortMapping, ResourceConfig, Selector, TargetOptions
-from tidegate.mapping.document import Document, Location, Problem, read_document
+from tidegate.core.resources import (
+    EntityMapping,
+    MappingText,
+    PortMapping,
+    ResourceConfig,
+    Selector,
+    TargetOptions,
+)
+from tidegate.mapping.document import Document, Location, Problem, parse_document, read_document
 from tidegate.mapping.schema import (
     TAG,
     EntityModel,
@@ -41,6 +48,15 @@ class MappingFile:
 def read_mapping(file: Path) -> MappingFile:
     """Read a mapping file. Raises ConfigurationError, which lists every problem."""
     return _parse(read_document(file), str(file))
+
+
+def read_mapping_text(text: str, source: str = "the mapping") -> MappingText:
+    """Read a mapping's text: a whole file, or one resource config. Raises ConfigurationError as `read_mapping`."""
+    document = parse_document(text, source)
+    value = document.value
+    whole = not (isinstance(value, dict) and "kind" in value and "resources" not in value)
+    file = _parse(document if whole else document.wrapped("resources"), source)
+    return MappingText(file.configs, whole)
 
 
 def parse_mapping(value: Json, source: str = "the mapping") -> MappingFile:
