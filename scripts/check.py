@@ -1,5 +1,7 @@
 """Runs every check that is not a test, two at a time, and shows how long each took.
 
+A check that cannot be done here says so in a line that begins with "skipped:", and passes.
+
 `scripts/check.py lint types` runs some of them.
 """
 
@@ -50,6 +52,7 @@ CHECKS = (
     Check("lint", tool("ruff", "check", "--quiet", ".")),
     Check("format", tool("ruff", "format", "--check", "--quiet", ".")),
     Check("locks", (sys.executable, __file__, "--locks")),
+    Check("audit", (sys.executable, "-m", "scripts.audit")),
 )
 
 
@@ -76,6 +79,8 @@ def main(names: list[str]) -> int:
                 f"{'ok    ' if finding.passed else 'FAILED'}  {finding.name:<10} {finding.seconds:5.1f} s",
                 flush=True,
             )
+            if finding.passed and finding.output.startswith("skipped:"):
+                print(f"        {finding.output}", flush=True)
             if not finding.passed:
                 failed.append(finding)
     for finding in failed:
