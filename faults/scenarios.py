@@ -67,10 +67,11 @@ def _stops(name: str, seed: int, scale: float, *, port: bool) -> Reckoning:
         driving = t.drive(round(RATE * seconds / 2), RATE / 2, RESOURCES)
         for _ in range(pauses):
             t.pause(t.rng.uniform(0.2, 1.0))
-            zombie = t.services[1].process
-            zombie.send_signal(signal.SIGSTOP)
+            service = t.services[1]
+            zombie = service.child("worker-1")
+            service.signal(zombie, signal.SIGSTOP)
             t.pause(LEASE_SECONDS * 1.5)
-            zombie.send_signal(signal.SIGCONT)
+            service.signal(zombie, signal.SIGCONT)
             t.tried += 1
         driving.result()
         return t.reckon(began)

@@ -5,7 +5,9 @@ from typing import NamedTuple
 from prometheus_client.metrics import MetricWrapperBase
 
 from scripts.docs_reference.blocks import table
+from tidegate.core.inspection import Backlog
 from tidegate.telemetry import Metrics
+from tidegate.telemetry.metrics import BacklogGauges
 
 
 class Metric(NamedTuple):
@@ -28,11 +30,12 @@ def metrics_reference() -> str:
 
 def all_metrics() -> list[Metric]:
     """Every metric, in the order in which it was made."""
-    values = vars(Metrics()).values()
-    members = [
-        member for value in values for member in (value.values() if isinstance(value, dict) else [value])
+    members = [member for member in vars(Metrics()).values() if isinstance(member, MetricWrapperBase)]
+    gauges = BacklogGauges(Backlog()).collect()
+    return [
+        *(_metric(member) for member in members),
+        *(Metric(gauge.name, gauge.type, (), gauge.documentation) for gauge in gauges),
     ]
-    return [_metric(member) for member in members if isinstance(member, MetricWrapperBase)]
 
 
 def _metric(member: MetricWrapperBase) -> Metric:

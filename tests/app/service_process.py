@@ -8,13 +8,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import msgspec
+
+ResultT = TypeVar("ResultT")
 
 MAIN = """
 import asyncio, os
@@ -97,6 +100,15 @@ def environment(more: dict[str, str] | None = None) -> dict[str, str]:
     return {**plain, "NO_COLOR": "1", "COLUMNS": "200", **(more or {})}
 
 
+def eventually(what: Callable[[], ResultT | None], timeout_seconds: float = 30) -> ResultT:
+    """What it answers, once that is true."""
+    deadline = time.monotonic() + timeout_seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not come about in time"
+        threading.Event().wait(0.02)
+    return found
+
+
 @dataclass
 class Service:
     """A running service; `start` again after a kill, in the same directory."""
@@ -132,9 +144,8 @@ class Service:
             announced += line
         webhooks = re.search(r"POST (\S+)/webhook", announced)
         admin = re.search(r"operations\s+(\S+)/api/status", announced)
-        assert webhooks is not None
         assert admin is not None
-        self.webhooks, self.admin = webhooks[1], admin[1]
+        self.webhooks, self.admin = webhooks[1] if webhooks else "", admin[1]
         return self
 
     def _read(self, stream: Any, lines: "queue.Queue[str]") -> None:
@@ -143,12 +154,18 @@ class Service:
             lines.put(line)
         lines.put("")
 
-    def post(self, payload: Any, path: str = "/webhook", headers: dict[str, str] | None = None) -> int:
+    def post(
+        self,
+        payload: Any,
+        path: str = "/webhook",
+        headers: dict[str, str] | None = None,
+        timeout_seconds: float = 10,
+    ) -> int:
         """POST a webhook; the status, or 0 if there was no answer."""
         body = msgspec.json.encode(payload)
         sent = {"Content-Type": "application/json", **(headers or {})}
         try:
-            with urlopen(Request(self.webhooks + path, body, sent), timeout=10) as answer:
+            with urlopen(Request(self.webhooks + path, body, sent), timeout=timeout_seconds) as answer:
                 return answer.status
         except HTTPError as error:
             return error.code
@@ -159,6 +176,32 @@ class Service:
         """GET a JSON document of the admin listener."""
         with urlopen(self.admin + path, timeout=10) as answer:
             return msgspec.json.decode(answer.read())
+
+    def ready(self) -> Any:
+        """What /readyz says, whatever its status."""
+        try:
+            return self.get("/readyz")
+        except HTTPError as answer:
+            return msgspec.json.decode(answer.read())
+
+    def find_child(self, name: str) -> int | None:
+        """The process id of a child, None if it is not there."""
+        pid = self.process.pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            try:
+                if Path("/proc", child, "comm").read_text().strip() == name:
+                    return int(child)
+            except OSError:
+                continue
+        return None
+
+    def child(self, name: str) -> int:
+        """Its process id; waits until it is there."""
+        return eventually(lambda: self.find_child(name))
+
+    @staticmethod
+    def signal(pid: int, number: signal.Signals) -> None:
+        os.kill(pid, number)
 
     def entities(self) -> dict[str, Any]:
         found = self.get("/v1/blueprints/issue/entities")["entities"]

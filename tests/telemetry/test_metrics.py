@@ -2,6 +2,8 @@
 
 import re
 
+from prometheus_client import Gauge
+
 from tidegate.core.inspection import Backlog
 from tidegate.core.runs import StepName, WriteAction
 from tidegate.core.signals import (
@@ -71,3 +73,10 @@ def test_names_follow_the_conventions() -> None:
         assert name.startswith("tidegate_")
         assert kind != "counter" or name.endswith(("_total", "_created"))
         assert kind != "histogram" or name.endswith("_seconds")
+
+
+def test_gauges_of_processes_that_ended_do_not_count() -> None:
+    gauges = [metric for metric in vars(Metrics()).values() if isinstance(metric, Gauge)]
+    assert gauges
+    for gauge in gauges:
+        assert gauge._multiprocess_mode in ("livesum", "livemax"), gauge

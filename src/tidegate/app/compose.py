@@ -1,96 +1,74 @@
-"""Picks the adapters and ties them to the use cases."""
+"""Ties the adapters to the use cases: all parts of a service, or those that one of its processes runs."""
 
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
+from starlette.types import ASGIApp
+
+from tidegate.app.adapters import check_target, mapper_limits, open_catalog, open_engine, open_target
 from tidegate.app.clock import SystemClock, new_id, this_process
+from tidegate.app.condition import Condition, ServiceCondition
 from tidegate.app.console import console_pages
-from tidegate.app.listeners import build_ingress, check_admin, ingress_server
+from tidegate.app.listeners import admin_server, build_ingress, check_admin, ingress_server
 from tidegate.app.outgoing import fetch_client
 from tidegate.app.previews import open_dry_runs
-from tidegate.app.service import Readiness, Service
+from tidegate.app.roles import Role
+from tidegate.app.service import Intake, Service
+from tidegate.app.station import ALONE, Station
+from tidegate.app.work import Work
 from tidegate.authoring import Integration
 from tidegate.authoring.blueprints import read_blueprints
 from tidegate.config import Settings
 from tidegate.console import AdminParts, admin_app
+from tidegate.console.admin import MetricsPage
 from tidegate.core.errors import ConfigurationError
-from tidegate.core.resources import TargetOptions
-from tidegate.engines.sqlite import SqliteEngine
+from tidegate.core.events import Json
+from tidegate.core.ports import Clock, WholeEngine
+from tidegate.core.signals import Telemetry
 from tidegate.fetch import HostBreakers
-from tidegate.ingress import HttpServer
-from tidegate.mapping import JqMapper, MapperLimits, read_mapping
+from tidegate.mapping import JqMapper, MappingFile, read_mapping
 from tidegate.pipeline.processing import RunLimits
 from tidegate.pipeline.replaying import replay
 from tidegate.targets.catalog import CatalogTarget, catalog_routes
 from tidegate.targets.port import PortTarget
-from tidegate.telemetry import Fanout, LogLines, Metrics, OverviewReader, SampleKeeper, SampleRoll
+from tidegate.telemetry import (
+    Fanout,
+    LogLines,
+    Metrics,
+    OverviewReader,
+    SampleKeeper,
+    SampleRoll,
+    SharedMetrics,
+    share_metrics,
+)
 from tidegate.worker.assembly import WorkerPorts, assemble
 from tidegate.worker.dispatcher import WorkerLimits
 from tidegate.worker.maintenance import Pruner
 
 
-def engine_path(settings: Settings) -> Path:
-    """The engine's file."""
-    return Path(settings.engine.url.removeprefix("sqlite:///"))
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the parts of one process have in common."""
 
-
-def catalog_path(settings: Settings) -> Path:
-    """The embedded catalog's file."""
-    return (
-        Path(settings.catalog.path) if settings.catalog.path else engine_path(settings).parent / "catalog.db"
-    )
-
-
-def mapper_limits(settings: Settings) -> MapperLimits:
-    """The bounds of JQ."""
-    return MapperLimits(
-        item_timeout_seconds=settings.mapping.item_timeout_seconds,
-        memory_bytes=settings.mapping.memory_bytes,
-    )
-
-
-def open_target(
-    stack: AsyncExitStack, integration: Integration, settings: Settings, options: TargetOptions
-) -> CatalogTarget | PortTarget:
-    """Open the target that the settings name. Raises ConfigurationError."""
-    identifier = settings.integration.identifier or integration.identifier
-    if settings.target == "catalog":
-        return open_catalog(stack, settings, identifier, options)
-    return _open_port(stack, integration, settings, identifier, options)
-
-
-async def open_engine(stack: AsyncExitStack, settings: Settings) -> SqliteEngine:
-    """Open the engine alone, as the command line does. Raises ConfigurationError."""
-    return await stack.enter_async_context(
-        SqliteEngine.open(
-            engine_path(settings),
-            clock=SystemClock(),
-            lease_seconds=settings.engine.lease_seconds,
-            max_backlog=settings.engine.max_backlog,
-        )
-    )
-
-
-def open_catalog(
-    stack: AsyncExitStack, settings: Settings, identifier: str, options: TargetOptions | None = None
-) -> CatalogTarget:
-    """Open the embedded catalog alone. Raises ConfigurationError."""
-    catalog = CatalogTarget.open(
-        catalog_path(settings),
-        integration_identifier=identifier,
-        options=options or TargetOptions(),
-        clock=SystemClock(),
-    )
-    stack.push_async_callback(catalog.close)
-    return catalog
+    integration: Integration
+    settings: Settings
+    mapping: MappingFile
+    engine: WholeEngine
+    clock: Clock
+    telemetry: Telemetry
+    hosts: HostBreakers
+    condition: Condition
+    whole: ServiceCondition
 
 
 @asynccontextmanager
-async def composed(integration: Integration, settings: Settings) -> AsyncGenerator[Service]:
-    """A service with all its parts open, not yet started.
+async def composed(
+    integration: Integration, settings: Settings, station: Station = ALONE
+) -> AsyncGenerator[Service]:
+    """The parts of a service that this process runs, open and not yet started.
 
     Raises ConfigurationError, before anything listens, if settings, mapping or blueprints are wrong.
     """
@@ -99,109 +77,132 @@ async def composed(integration: Integration, settings: Settings) -> AsyncGenerat
         raise ConfigurationError(
             "the integration has no webhook processor: call integration.add_webhook_processor(path, Processor)"
         )
-    mapping = read_mapping(integration.mapping_file)
-    blueprints = read_blueprints(integration.blueprints_file)
-    clock, metrics, readiness = SystemClock(), Metrics(), Readiness()
-    roll = SampleRoll()
-    telemetry = Fanout(metrics, LogLines(), roll)
+    mapping, blueprints = read_mapping(integration.mapping_file), read_blueprints(integration.blueprints_file)
+    check_target(settings)
+    if station.metrics is not None:
+        share_metrics(station.metrics, station.name)
+    condition, metrics, roll = Condition(), Metrics(), SampleRoll()
+    page = metrics if station.metrics is None else SharedMetrics(station.metrics)
+    clock, telemetry = SystemClock(), Fanout(metrics, LogLines(), roll)
+    hosts = HostBreakers(clock, telemetry)
     async with AsyncExitStack() as stack:
-        engine = await open_engine(stack, settings)
-        target = open_target(stack, integration, settings, mapping.options)
-        catalog = target if isinstance(target, CatalogTarget) else None
-        hosts = HostBreakers(clock, telemetry)
         http = await stack.enter_async_context(fetch_client(settings, hosts, clock))
-        integration.bind(settings.integration.config, http)
-        mapper = JqMapper(mapping.configs, mapper_limits(settings))
-        stack.push_async_callback(mapper.close)
-        dispatcher = assemble(
+        integration.bind(settings.integration.config, http)  # verifiers need it too
+        parts = _Parts(
             integration,
-            WorkerPorts(engine, target, mapper, hosts, clock, telemetry, random.SystemRandom().random),
-            WorkerLimits(runs=settings.event_workers_count),
-            RunLimits(timeout_seconds=settings.run_timeout_seconds),
-        )
-        applier = dispatcher.applier
-
-        def paused() -> dict[str, str]:
-            target_pause = {"target": applier.breaker.reason} if applier.breaker.is_open else {}
-            return {**target_pause, **hosts.paused()}
-
-        async def replayed(event_id: str) -> str:
-            return await replay(engine, event_id, clock, new_id)
-
-        overview = OverviewReader(engine, clock).read
-        token = settings.admin.token.get_secret_value()
-        pages = console_pages(
-            engine,
+            settings,
+            mapping,
+            await open_engine(stack, settings),
             clock,
-            integration.identifier,
-            overview=overview,
-            paused=paused,
-            reasons=readiness.texts,
-            replay=replayed,
-            target=target,
-            signs_out=bool(token),
+            telemetry,
+            hosts,
+            condition,
+            station.board or condition,
         )
-        admin = admin_app(
-            AdminParts(
-                engine=engine,
-                metrics=metrics,
-                reasons=readiness.texts,
-                paused=paused,
-                replay=replayed,
-                overview=overview,
-                dry_runs=open_dry_runs(engine, mapper_limits(settings), catalog, clock),
-                clock=clock,
-                routes=[*(catalog_routes(catalog) if catalog else ()), *pages],
-                token=token,
+        target = _target(stack, parts, station)
+        service = Service(condition, parts.telemetry)
+        if Role.WORKER in station.roles and target is not None:
+            service.work = await _work(stack, parts, target, blueprints)
+        if Role.INGRESS in station.roles:
+            app = build_ingress(
+                integration, settings, parts.engine, parts.clock, parts.telemetry, parts.whole.texts
             )
-        )
-
-        async def check_mapping() -> list[str]:
-            return [str(problem) for problem in await mapper.problems()]
-
-        ingress = build_ingress(integration, settings, engine, clock, telemetry, readiness)
-        yield Service(
-            integration=integration,
-            target=target,
-            blueprints=blueprints,
-            default_mapping=mapping.document,
-            ingress=ingress,
-            ingress_server=ingress_server(ingress, settings, telemetry),
-            admin_server=HttpServer(
-                admin, settings.admin.host, settings.admin.port, setting="TIDEGATE__ADMIN__PORT"
-            ),
-            dispatcher=dispatcher,
-            leases=dispatcher.leases,
-            samples=SampleKeeper(engine, clock, this_process("all"), roll, lambda: dispatcher.runs_in_hand),
-            pruner=Pruner(engine, clock, timedelta(hours=settings.engine.retention_hours)),
-            telemetry=telemetry,
-            readiness=readiness,
-            check_mapping=check_mapping,
-            drain_seconds=settings.drain_seconds,
-        )
+            service.intake = Intake(
+                app, ingress_server(app, settings, parts.telemetry, station.sockets.ingress)
+            )
+        if Role.ADMIN in station.roles:
+            service.admin = admin_server(_admin(parts, target, page), settings, station.sockets.admin)
+        if service.work is not None or service.intake is not None:
+            service.samples = _samples(parts, station, roll, service.work)
+        yield service
 
 
-def _open_port(
-    stack: AsyncExitStack,
-    integration: Integration,
-    settings: Settings,
-    identifier: str,
-    options: TargetOptions,
-) -> PortTarget:
-    port = settings.port
-    secret = port.client_secret.get_secret_value()
-    if not (port.client_id and secret):
-        raise ConfigurationError(
-            "TIDEGATE__TARGET=port needs TIDEGATE__PORT__CLIENT_ID and TIDEGATE__PORT__CLIENT_SECRET"
-        )
-    target = PortTarget(
-        port.base_url,
-        port.client_id,
-        secret,
-        integration_identifier=identifier,
-        integration_type=settings.integration.type or integration.integration_type,
-        options=options,
-        timeout_seconds=port.timeout_seconds,
+def _samples(parts: _Parts, station: Station, roll: SampleRoll, work: Work | None) -> SampleKeeper:
+    process = this_process(station.name)
+    return SampleKeeper(
+        parts.engine, parts.clock, process, roll, lambda: work.dispatcher.runs_in_hand if work else 0
     )
-    stack.push_async_callback(target.close)
-    return target
+
+
+def _target(stack: AsyncExitStack, parts: _Parts, station: Station) -> CatalogTarget | PortTarget | None:
+    """The target, where something is written to it or read from it."""
+    if Role.WORKER in station.roles:
+        return open_target(stack, parts.integration, parts.settings, parts.mapping.options)
+    if Role.ADMIN in station.roles and parts.settings.target == "catalog":
+        return open_catalog(stack, parts.settings, parts.settings.integration.identifier)
+    return None
+
+
+async def _work(
+    stack: AsyncExitStack,
+    parts: _Parts,
+    target: CatalogTarget | PortTarget,
+    blueprints: Sequence[dict[str, Json]],
+) -> Work:
+    integration, settings, clock, telemetry = parts.integration, parts.settings, parts.clock, parts.telemetry
+    hosts = parts.hosts
+    mapper = JqMapper(parts.mapping.configs, mapper_limits(settings))
+    stack.push_async_callback(mapper.close)
+    dispatcher = assemble(
+        integration,
+        WorkerPorts(parts.engine, target, mapper, hosts, clock, telemetry, random.SystemRandom().random),
+        WorkerLimits(runs=settings.event_workers_count),
+        RunLimits(timeout_seconds=settings.run_timeout_seconds),
+    )
+    breaker = dispatcher.applier.breaker
+
+    def paused() -> dict[str, str]:
+        return {**({"target": breaker.reason} if breaker.is_open else {}), **hosts.paused()}
+
+    async def check_mapping() -> list[str]:
+        return [str(problem) for problem in await mapper.problems()]
+
+    parts.condition.pauses = paused
+    return Work(
+        integration=integration,
+        target=target,
+        blueprints=blueprints,
+        default_mapping=parts.mapping.document,
+        dispatcher=dispatcher,
+        pruner=Pruner(parts.engine, clock, timedelta(hours=settings.engine.retention_hours)),
+        telemetry=telemetry,
+        condition=parts.condition,
+        check_mapping=check_mapping,
+        drain_seconds=settings.drain_seconds,
+    )
+
+
+def _admin(parts: _Parts, target: CatalogTarget | PortTarget | None, page: MetricsPage) -> ASGIApp:
+    engine, clock, whole = parts.engine, parts.clock, parts.whole
+
+    async def replayed(event_id: str) -> str:
+        return await replay(engine, event_id, clock, new_id)
+
+    overview = OverviewReader(engine, clock).read
+    token = parts.settings.admin.token.get_secret_value()
+    pages = console_pages(
+        engine,
+        clock,
+        parts.integration.identifier,
+        overview=overview,
+        paused=whole.paused,
+        reasons=whole.texts,
+        replay=replayed,
+        target=target,
+        signs_out=bool(token),
+    )
+    catalog = target if isinstance(target, CatalogTarget) else None
+    return admin_app(
+        AdminParts(
+            engine=engine,
+            metrics=page,
+            reasons=whole.texts,
+            paused=whole.paused,
+            replay=replayed,
+            overview=overview,
+            dry_runs=open_dry_runs(engine, mapper_limits(parts.settings), catalog, clock),
+            clock=clock,
+            routes=[*(catalog_routes(catalog) if catalog else ()), *pages],
+            token=token,
+        )
+    )

@@ -1,10 +1,15 @@
 """Builds the two listeners: webhooks face the internet, the admin listener does not."""
 
 import logging
+from collections.abc import Callable, Collection, Sequence
+from socket import socket
+
+from starlette.types import ASGIApp
 
 from tidegate.app.clock import new_id
 from tidegate.app.edge import ingress_limits, listener_limits, path_policies
-from tidegate.app.service import Readiness
+from tidegate.app.roles import Role
+from tidegate.app.station import Sockets
 from tidegate.authoring import Integration
 from tidegate.authoring.openness import open_paths
 from tidegate.config import Settings
@@ -12,7 +17,10 @@ from tidegate.console import is_loopback
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.ports import Clock, Engine
 from tidegate.core.signals import Telemetry
-from tidegate.ingress import HttpServer, IngressApp
+from tidegate.ingress import HttpServer, IngressApp, bind
+
+INGRESS_PORT = "TIDEGATE__INGRESS__PORT"
+ADMIN_PORT = "TIDEGATE__ADMIN__PORT"
 
 logger = logging.getLogger("tidegate")
 
@@ -23,7 +31,7 @@ def build_ingress(
     engine: Engine,
     clock: Clock,
     telemetry: Telemetry,
-    readiness: Readiness,
+    reasons: Callable[[], Sequence[str]],
 ) -> IngressApp:
     """The webhook application. Raises ConfigurationError for settings that cannot be used."""
     for path in open_paths(integration):
@@ -39,23 +47,44 @@ def build_ingress(
         telemetry,
         new_id,
         limits=ingress_limits(settings),
-        reasons=readiness.texts,
+        reasons=reasons,
         public_url=settings.ingress.public_url,
     )
 
 
-def ingress_server(app: IngressApp, settings: Settings, telemetry: Telemetry) -> HttpServer:
-    """The listener of the webhook application."""
+def ingress_server(
+    app: IngressApp, settings: Settings, telemetry: Telemetry, bound: socket | None = None
+) -> HttpServer:
+    """The listener of the webhook application, on a socket of its own unless one is given."""
     ingress = settings.ingress
     return HttpServer(
         app,
         ingress.host,
         ingress.port,
         limits=listener_limits(settings),
-        setting="TIDEGATE__INGRESS__PORT",
+        setting=INGRESS_PORT,
         report=app.count_refusal,
         telemetry=telemetry,
+        bound=bound,
     )
+
+
+def admin_server(app: ASGIApp, settings: Settings, bound: socket | None = None) -> HttpServer:
+    """The listener of the admin application, likewise."""
+    return HttpServer(app, settings.admin.host, settings.admin.port, setting=ADMIN_PORT, bound=bound)
+
+
+def bind_sockets(settings: Settings, roles: Collection[Role]) -> Sockets:
+    """Listen for processes of these roles: who comes before they do waits. Raises ConfigurationError."""
+    ingress, admin = settings.ingress, settings.admin
+    sockets = Sockets(
+        ingress=bind(ingress.host, ingress.port, INGRESS_PORT) if Role.INGRESS in roles else None,
+        admin=bind(admin.host, admin.port, ADMIN_PORT),
+    )
+    for bound in (sockets.ingress, sockets.admin):
+        if bound is not None:
+            bound.listen(listener_limits(settings).accept_backlog)
+    return sockets
 
 
 def check_admin(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from tidegate.config import Settings
 from tidegate.console.documents import document, run_document
 from tidegate.core.inspection import Page, RunDetail, RunFilter, RunRecord
 from tidegate.core.lifecycle import RunState
-from tidegate.engines.sqlite import SqliteEngine
+from tidegate.core.ports import WholeEngine
 
 app = typer.Typer(no_args_is_help=True, help="Runs that failed for good: look, redrive, discard.")
 
@@ -51,7 +51,7 @@ def show_dead(
 ) -> None:
     """Show one run: its attempts with their errors, and the events that it stands for."""
 
-    async def find(engine: SqliteEngine, _: Settings) -> RunDetail:
+    async def find(engine: WholeEngine, _: Settings) -> RunDetail:
         return await engine.run(run_id)
 
     detail = with_engine(config, find)
@@ -146,8 +146,8 @@ def _where(
     )
 
 
-def _find(where: RunFilter, limit: int) -> Callable[[SqliteEngine, Settings], Awaitable[list[RunRecord]]]:
-    async def find(engine: SqliteEngine, _: Settings) -> list[RunRecord]:
+def _find(where: RunFilter, limit: int) -> Callable[[WholeEngine, Settings], Awaitable[list[RunRecord]]]:
+    async def find(engine: WholeEngine, _: Settings) -> list[RunRecord]:
         return await engine.find_runs(where, Page(limit=limit))
 
     return find
@@ -155,7 +155,7 @@ def _find(where: RunFilter, limit: int) -> Callable[[SqliteEngine, Settings], Aw
 
 def _mend(
     done: str,
-    verb: Callable[[SqliteEngine], Awaitable[int]],
+    verb: Callable[[WholeEngine], Awaitable[int]],
     where: RunFilter,
     limit: int,
     all_dead: bool,
@@ -175,7 +175,7 @@ def _mend(
             out.print(f"{len(records)} runs would be {done}: add --yes to do it")
         return
 
-    async def mend(engine: SqliteEngine, _: Settings) -> int:
+    async def mend(engine: WholeEngine, _: Settings) -> int:
         return await verb(engine)
 
     count = with_engine(config, mend)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import typer
 
+from tidegate.app.adapters import engine_path, mapper_limits, open_engine, open_target
 from tidegate.app.clock import SystemClock
-from tidegate.app.compose import engine_path, mapper_limits, open_engine, open_target
 from tidegate.app.listeners import check_admin
 from tidegate.app.outgoing import fetch_client
 from tidegate.authoring import Integration

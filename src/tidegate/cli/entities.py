@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from tidegate.app.compose import catalog_path, open_catalog
+from tidegate.app.adapters import catalog_path, open_catalog
 from tidegate.cli.events import explain_run
 from tidegate.cli.options import AsJson, ConfigFile, Limit
 from tidegate.cli.output import out, print_json, print_table
@@ -19,7 +19,7 @@ from tidegate.console.documents import document, run_document
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import ConfigurationError, NotFoundError
 from tidegate.core.inspection import Page, RunDetail, WriteRecord
-from tidegate.engines.sqlite import SqliteEngine
+from tidegate.core.ports import WholeEngine
 from tidegate.targets.catalog.documents import Position, Selection, entity_document, entity_slice
 from tidegate.targets.catalog.sqlite import Database
 
@@ -74,7 +74,7 @@ def why_entity(
     """Explain an entity: what was written when, by which delivery, run, fetch and mapping."""
     ref = EntityRef(blueprint, identifier)
 
-    async def find(engine: SqliteEngine, _: Settings) -> tuple[list[WriteRecord], RunDetail | None]:
+    async def find(engine: WholeEngine, _: Settings) -> tuple[list[WriteRecord], RunDetail | None]:
         writes = await engine.writes(ref, Page(limit=limit))
         return writes, (await engine.run(writes[0].run_id) if writes else None)
 

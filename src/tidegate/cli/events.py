@@ -13,7 +13,7 @@ from tidegate.config import Settings
 from tidegate.console.documents import document, event_document, run_document
 from tidegate.core.inspection import EventDetail, EventFilter, EventRecord, Page, RunDetail
 from tidegate.core.lifecycle import EventState
-from tidegate.engines.sqlite import SqliteEngine
+from tidegate.core.ports import WholeEngine
 from tidegate.pipeline.replaying import replay
 
 app = typer.Typer(no_args_is_help=True, help="What came in, and what became of it.")
@@ -43,7 +43,7 @@ def list_events(
     """List events, newest first."""
     where = EventFilter(path=path, state=state, since=parse_time(since), until=parse_time(until), text=text)
 
-    async def find(engine: SqliteEngine, _: Settings) -> list[EventRecord]:
+    async def find(engine: WholeEngine, _: Settings) -> list[EventRecord]:
         return await engine.find_events(where, Page(limit=limit))
 
     records = with_engine(config, find)
@@ -68,7 +68,7 @@ def list_events(
 def show_event(event_id: EventId, json: AsJson = False, config: ConfigFile = None) -> None:
     """Show one event: headers and payload (secrets masked), its runs and their outcome."""
 
-    async def find(engine: SqliteEngine, _: Settings) -> EventDetail:
+    async def find(engine: WholeEngine, _: Settings) -> EventDetail:
         return await engine.event(event_id)
 
     shown = event_document(with_engine(config, find))
@@ -103,7 +103,7 @@ def show_event(event_id: EventId, json: AsJson = False, config: ConfigFile = Non
 def why_event(event_id: EventId, json: AsJson = False, config: ConfigFile = None) -> None:
     """Explain an event: its runs with every attempt, step and write, and the reason of each decision."""
 
-    async def find(engine: SqliteEngine, _: Settings) -> tuple[EventDetail, list[RunDetail]]:
+    async def find(engine: WholeEngine, _: Settings) -> tuple[EventDetail, list[RunDetail]]:
         detail = await engine.event(event_id)
         return detail, [await engine.run(run.id) for run in detail.runs]
 
@@ -164,7 +164,7 @@ def replay_events(
     if not event_ids and where == EventFilter():
         raise typer.BadParameter("name events, or at least one condition")
 
-    async def again(engine: SqliteEngine, _: Settings) -> list[tuple[str, str]]:
+    async def again(engine: WholeEngine, _: Settings) -> list[tuple[str, str]]:
         ids = event_ids or [record.id for record in await engine.find_events(where, Page(limit=limit))]
         if dry_run:
             return [((await engine.event(event_id)).record.id, "") for event_id in ids]

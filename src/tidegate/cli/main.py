@@ -1,10 +1,4 @@
-"""Assembles the commands, and turns errors into one line and an exit code.
-
-0: done. 1: it failed, or what was asked for does not exist. 2: wrong usage or configuration.
-3: something that Tidegate depends on is unavailable; try again. 4: there are differences (`mapping`).
-"""
-
-import sys
+"""Assembles the commands."""
 
 import typer
 
@@ -13,14 +7,13 @@ from tidegate.cli.deadletters import app as deadletters
 from tidegate.cli.doctor import doctor_command
 from tidegate.cli.entities import app as entities
 from tidegate.cli.events import app as events
+from tidegate.cli.exits import guarded
 from tidegate.cli.init import init_command
 from tidegate.cli.mapping import map_command
 from tidegate.cli.mapping_diff import app as mapping
-from tidegate.cli.output import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE, print_error
 from tidegate.cli.run import run_command
 from tidegate.cli.send import send_command
 from tidegate.cli.status import status_command
-from tidegate.core.errors import ConfigurationError, TidegateError, UnavailableError
 
 app = typer.Typer(
     name="tidegate",
@@ -44,16 +37,4 @@ app.command("doctor")(doctor_command)
 
 def main() -> None:
     """Run the command line."""
-    try:
-        app()
-    except ConfigurationError as error:
-        print_error(str(error))
-        sys.exit(EXIT_USAGE)
-    except UnavailableError as error:
-        print_error(str(error))
-        sys.exit(EXIT_UNAVAILABLE)
-    except TidegateError as error:
-        print_error(str(error))
-        sys.exit(EXIT_FAILED)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    guarded(app)

@@ -9,8 +9,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from tidegate.app.adapters import catalog_path, mapper_limits, open_catalog
 from tidegate.app.clock import SystemClock
-from tidegate.app.compose import catalog_path, mapper_limits, open_catalog
 from tidegate.app.previews import open_dry_runs
 from tidegate.cli.options import AsJson, ConfigFile
 from tidegate.cli.output import EXIT_DIFFERENT, err, out, print_json, print_table
@@ -20,8 +20,8 @@ from tidegate.console.documents import document
 from tidegate.core.differences import FieldFate
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import Json
+from tidegate.core.ports import WholeEngine
 from tidegate.core.previews import DryRun, EntityFate, EntityPreview, ItemsPreview
-from tidegate.engines.sqlite import SqliteEngine
 from tidegate.pipeline.dry_runs import DryRuns
 
 app = typer.Typer(no_args_is_help=True, help="What a mapping would do, before it is deployed.")
@@ -60,7 +60,7 @@ def diff_command(
     """
     text = _read(new_file)
 
-    async def dry_run(engine: SqliteEngine, settings: Settings) -> DryRun:
+    async def dry_run(engine: WholeEngine, settings: Settings) -> DryRun:
         async with AsyncExitStack() as stack:
             runs = _open(stack, engine, settings)
             with _progress(quiet=json) as progress:
@@ -97,7 +97,7 @@ def preview_command(
     if (event is None) == (run is None):
         raise typer.BadParameter("name an event (--event) or a run (--run)")
 
-    async def preview(engine: SqliteEngine, settings: Settings) -> list[ItemsPreview]:
+    async def preview(engine: WholeEngine, settings: Settings) -> list[ItemsPreview]:
         async with AsyncExitStack() as stack:
             previews = _open(stack, engine, settings).previews
             if event is not None:
@@ -124,7 +124,7 @@ def _read(file: Path) -> str:
         raise ConfigurationError(f"{file}: cannot be read as UTF-8 text: {error}") from error
 
 
-def _open(stack: AsyncExitStack, engine: SqliteEngine, settings: Settings) -> DryRuns:
+def _open(stack: AsyncExitStack, engine: WholeEngine, settings: Settings) -> DryRuns:
     catalog = None
     if settings.target == "catalog" and catalog_path(settings).exists():
         catalog = open_catalog(stack, settings, settings.integration.identifier)

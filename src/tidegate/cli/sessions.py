@@ -6,15 +6,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from tidegate.app.compose import engine_path, open_engine
+from tidegate.app.adapters import engine_path, open_engine
 from tidegate.config import Settings, load_settings
 from tidegate.core.errors import ConfigurationError
-from tidegate.engines.sqlite import SqliteEngine
+from tidegate.core.ports import WholeEngine
 
 ResultT = TypeVar("ResultT")
 
 
-def with_engine(config: Path | None, use: Callable[[SqliteEngine, Settings], Awaitable[ResultT]]) -> ResultT:
+def with_engine(config: Path | None, use: Callable[[WholeEngine, Settings], Awaitable[ResultT]]) -> ResultT:
     """Run `use` with the engine of the settings. Raises ConfigurationError if there is none yet."""
     settings = load_settings(config)
     path = engine_path(settings)

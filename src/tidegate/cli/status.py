@@ -7,14 +7,14 @@ from tidegate.cli.sessions import with_engine
 from tidegate.config import Settings
 from tidegate.console.documents import document
 from tidegate.core.overviews import Overview
-from tidegate.engines.sqlite import SqliteEngine
+from tidegate.core.ports import WholeEngine
 from tidegate.telemetry import OverviewReader
 
 
 def status_command(json: AsJson = False, config: ConfigFile = None) -> None:
     """Show the backlog, and with --json all that the overview of the console shows."""
 
-    async def read(engine: SqliteEngine, _: Settings) -> Overview:
+    async def read(engine: WholeEngine, _: Settings) -> Overview:
         return await OverviewReader(engine, SystemClock()).read()
 
     overview = with_engine(config, read)

@@ -99,6 +99,9 @@ class IngressSettings(Section):
 
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: Port = Field(default=8000, description="The port to listen on; 0 chooses a free one.")
+    processes: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="How many processes take webhooks in."
+    )
     public_url: str = Field(
         default="",
         description="What senders call, as https://hooks.example.org, for schemes that sign the URL (Twilio).",
@@ -200,7 +203,15 @@ class Settings(BaseSettings):
     )
 
     event_workers_count: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=16, description="How many runs are processed at once."
+        default=16, description="How many runs each worker process has in hand at once."
+    )
+    role: Literal["all", "ingress", "worker"] = Field(
+        default="all", description="What runs here: the ingress, workers, or both."
+    )
+    processes: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=1,
+        description="How many worker processes, beside one for the ingress and one for the admin listener; "
+        "0: everything in one process.",
     )
     target: Literal["catalog", "port"] = Field(default="catalog", description="Where entities go.")
     run_timeout_seconds: Seconds = Field(default=120.0, description="How long one attempt of a run may take.")

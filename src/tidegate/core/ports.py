@@ -326,6 +326,10 @@ class EngineOperations(Protocol):
         ...
 
 
+class WholeEngine(Engine, EngineOperations, Protocol):
+    """What an engine's adapter offers: both."""
+
+
 # --- Mapping ----------------------------------------------------------------------------------------
 
 

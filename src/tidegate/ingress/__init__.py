@@ -12,6 +12,7 @@ from tidegate.ingress.limits import (
 from tidegate.ingress.policy import PathPolicy
 from tidegate.ingress.receiving import EventStore
 from tidegate.ingress.server import HttpServer
+from tidegate.ingress.sockets import address_of, bind
 
 __all__ = [
     "DEFAULT_HEADERS",
@@ -25,4 +26,6 @@ __all__ = [
     "ProxyTrust",
     "RateLimit",
     "Refusal",
+    "address_of",
+    "bind",
 ]

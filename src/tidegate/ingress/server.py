@@ -13,12 +13,12 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from tidegate.core.errors import ConfigurationError
 from tidegate.core.signals import Signal, Telemetry
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.connections import ConnectionLedger
 from tidegate.ingress.limits import ListenerLimits
 from tidegate.ingress.protocol import BoundedHttpProtocol, ReportRefusal
+from tidegate.ingress.sockets import address_of, bind
 
 _SPARE_FILES = 128
 """File descriptors kept for the engine, the target and everything else that is no incoming connection."""
@@ -45,7 +45,7 @@ class HttpServer:
     `app` is any ASGI 3 application; it gets no lifespan events. `host` is an address or a name ("::" takes
     IPv4 too); `port` 0 lets the system choose. `setting` names the setting that holds the port, for error
     messages. `report` hears of requests that were refused before the application saw them, `telemetry` of
-    connections.
+    connections. `bound` is a socket that was bound before (see `bind`), and may be shared with other processes.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class HttpServer:
         setting: str = "port",
         report: ReportRefusal = ignore_refusal,
         telemetry: Telemetry | None = None,
+        bound: socket.socket | None = None,
     ) -> None:
         self._app = app
         self._host = host
@@ -66,6 +67,7 @@ class HttpServer:
         self._setting = setting
         self._report = report
         self._telemetry = telemetry or _Unheard()
+        self._bound = bound
         self._state = ServerState()
         self._ledger: ConnectionLedger | None = None
         self._listener: asyncio.Server | None = None
@@ -86,7 +88,7 @@ class HttpServer:
 
         Raises ConfigurationError if the address is in use, not ours, or may not be used.
         """
-        bound = await self._bind()
+        bound = self._bound or await asyncio.to_thread(bind, self._host, self._port, self._setting)
         ledger = self._ledger = ConnectionLedger(
             self._limits, self._affordable_connections(), self._telemetry
         )
@@ -112,8 +114,7 @@ class HttpServer:
         self._listener = await loop.create_server(protocol, sock=bound, backlog=self._limits.accept_backlog)
         self._dating = asyncio.create_task(self._keep_dating(), name="tidegate-http-date")
         self._port = bound.getsockname()[1]
-        host: str = bound.getsockname()[0]
-        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+        return address_of(bound)
 
     async def stop(self, grace_seconds: float = 5.0) -> bool:
         """Close the listener, let requests in flight finish for at most `grace_seconds`, then cut the rest.
@@ -148,32 +149,6 @@ class HttpServer:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-
-    async def _bind(self) -> socket.socket:
-        """A bound socket. A name that has several addresses is bound to the first."""
-        loop = asyncio.get_running_loop()
-        where = f"{self._host}:{self._port}"
-        try:
-            found = await loop.getaddrinfo(
-                self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-        except OSError as error:
-            raise ConfigurationError(f"cannot listen on {where}: {error}. Set host to an address") from None
-        family, kind, protocol, _, address = found[0]
-        bound = socket.socket(family, kind, protocol)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6 and self._host == "::":
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            bound.setblocking(False)
-            bound.bind(address)
-        except OSError as error:
-            bound.close()
-            raise ConfigurationError(
-                f"cannot listen on {where}: {error.strerror}. "
-                f"Stop what uses it, or choose another with {self._setting} (0 takes any free port)"
-            ) from None
-        return bound
 
     def _affordable_connections(self) -> int:
         """The configured number, or what the process's limit of open files leaves room for."""

@@ -5,6 +5,7 @@ from tidegate.telemetry.logs import LogLines, configure_logging
 from tidegate.telemetry.metrics import Metrics
 from tidegate.telemetry.overviews import OverviewReader
 from tidegate.telemetry.samples import SampleKeeper, SampleRoll
+from tidegate.telemetry.sharing import SharedMetrics, forget_gauges, share_metrics
 
 
 class Fanout:
@@ -26,5 +27,8 @@ __all__ = [
     "OverviewReader",
     "SampleKeeper",
     "SampleRoll",
+    "SharedMetrics",
     "configure_logging",
+    "forget_gauges",
+    "share_metrics",
 ]

@@ -1,9 +1,13 @@
 """Signals as Prometheus metrics, named by the conventions of that field: base units, `_total` for counters."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from tidegate.core.inspection import Backlog
 from tidegate.core.signals import (
@@ -27,6 +31,28 @@ _SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 _FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 
 
+_BACKLOG = (
+    ("queued_events", "events_queued", "Events not yet routed."),
+    ("ready_runs", "runs_ready", "Runs that wait."),
+    ("held_runs", "runs_held", "Runs behind another of their lane."),
+    ("claimed_runs", "runs_claimed", "Runs in hand."),
+    ("dead_runs", "dead_letters", "Dead runs."),
+    ("oldest_seconds", "oldest_event_age_seconds", "Age of the oldest unfinished event."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogGauges(Collector):
+    """What waits in the engine, asked when the metrics are: no process counts it, the engine does."""
+
+    backlog: Backlog
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """The gauges, with their values."""
+        for field, name, help_text in _BACKLOG:
+            yield GaugeMetricFamily(f"tidegate_{name}", help_text, float(getattr(self.backlog, field)))
+
+
 class Metrics:
     """A subscriber that counts. Each instance has a registry of its own."""
 
@@ -39,7 +65,10 @@ class Metrics:
             "requests_refused", "Requests that the ingress refused.", "path", "status", "reason"
         )
         self._connections = Gauge(
-            "tidegate_connections_open", "Open connections of the webhook listener.", registry=self.registry
+            "tidegate_connections_open",
+            "Open connections of the webhook listener.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self._cut = self._counter(
             "connections_cut", "Connections that the webhook listener ended without an answer.", "reason"
@@ -61,9 +90,12 @@ class Metrics:
         self._batches = self._histogram("target_request_seconds", "Requests to the target.", _SHORT_SECONDS)
         self._batched = self._counter("target_changes", "Changes sent to the target.")
         self._paused = Gauge(
-            "tidegate_paused", "1 while a dependency is paused.", ["dependency"], registry=self.registry
+            "tidegate_paused",
+            "1 while a dependency is paused.",
+            ["dependency"],
+            registry=self.registry,
+            multiprocess_mode="livemax",
         )
-        self._backlog = self._backlog_gauges()
         self._duties = self._counter("duty_failures", "Failures of background duties.", "duty")
 
     @property
@@ -73,9 +105,7 @@ class Metrics:
 
     def exposition(self, backlog: Backlog) -> bytes:
         """All metrics in Prometheus' text format, with the backlog as it is now."""
-        for field, gauge in self._backlog.items():
-            gauge.set(float(getattr(backlog, field)))
-        return generate_latest(self.registry)
+        return generate_latest(self.registry) + generate_latest(BacklogGauges(backlog))
 
     def emit(self, signal: Signal) -> None:  # noqa: C901, PLR0912 - one case a signal
         """Count a signal."""
@@ -111,19 +141,6 @@ class Metrics:
                 self._duties.labels(duty).inc()
             case _:
                 assert_never(signal)
-
-    def _backlog_gauges(self) -> dict[str, Gauge]:
-        return {
-            field: Gauge(f"tidegate_{name}", help_text, registry=self.registry)
-            for field, name, help_text in (
-                ("queued_events", "events_queued", "Events not yet routed."),
-                ("ready_runs", "runs_ready", "Runs that wait."),
-                ("held_runs", "runs_held", "Runs behind another of their lane."),
-                ("claimed_runs", "runs_claimed", "Runs in hand."),
-                ("dead_runs", "dead_letters", "Dead runs."),
-                ("oldest_seconds", "oldest_event_age_seconds", "Age of the oldest unfinished event."),
-            )
-        }
 
     def _accept(self, signal: EventAccepted) -> None:
         if signal.duplicate:

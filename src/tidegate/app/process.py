@@ -1,0 +1,82 @@
+"""The life of one process: compose its parts, run until a signal comes, drain. And what it tells others meanwhile."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tidegate.app.compose import composed
+from tidegate.app.service import Addresses, Service
+from tidegate.app.station import ALONE, Station
+from tidegate.authoring import Integration
+from tidegate.config import Settings
+
+BEAT_SECONDS = 1.0
+
+
+def _silent() -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Whom a process tells: `listening` once, with its addresses; `ready` once; `beat` while its loop turns;
+    `draining` when it was told to stop.
+    """
+
+    listening: Callable[[Addresses], None]
+    ready: Callable[[], None] = _silent
+    beat: Callable[[], None] = _silent
+    draining: Callable[[], None] = _silent
+
+
+async def serve(integration: Integration, settings: Settings, voice: Voice, station: Station = ALONE) -> None:
+    """Run until SIGTERM, or SIGINT if it is alone. Raises ConfigurationError if it cannot go on."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    if station.board is None:
+        loop.add_signal_handler(signal.SIGINT, stop.set)
+    async with composed(integration, settings, station) as service:
+
+        def ready() -> None:
+            _post(service, station)
+            voice.ready()
+
+        if service.work is not None:
+            service.work.on_prepared = ready
+        voice.listening(await service.start())
+        beating = asyncio.create_task(_keep_beating(service, station, voice), name="tidegate-beat")
+        if service.work is None:
+            ready()
+        await _until(stop, service)
+        if stop.is_set():
+            voice.draining()
+        await service.stop()
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        if service.work is not None and service.work.error is not None:
+            raise service.work.error
+
+
+async def _until(stop: asyncio.Event, service: Service) -> None:
+    waits = [asyncio.create_task(stop.wait())]
+    if service.work is not None:
+        waits.append(asyncio.create_task(service.work.failed.wait()))
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+
+
+async def _keep_beating(service: Service, station: Station, voice: Voice) -> None:
+    """Say that the loop turns, and post how this process is."""
+    while True:
+        voice.beat()
+        _post(service, station)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def _post(service: Service, station: Station) -> None:
+    if station.board is not None:
+        condition = service.condition
+        station.board.post(station.name, *condition.texts(), paused=condition.paused())

@@ -1,0 +1,144 @@
+"""A service as several processes: which there are, what they share, and what each of them does."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import uvloop
+
+from tidegate.app.condition import Board
+from tidegate.app.link import Link, Ready
+from tidegate.app.listeners import bind_sockets, check_admin
+from tidegate.app.process import Voice, serve
+from tidegate.app.roles import Role
+from tidegate.app.service import Addresses
+from tidegate.app.station import Sockets, Station
+from tidegate.app.supervisor import Bounds, Child, Supervisor
+from tidegate.authoring import Integration
+from tidegate.config import Settings
+from tidegate.ingress import address_of
+from tidegate.telemetry import forget_gauges
+
+SILENCE_SECONDS = 15.0
+
+_PREFIX = "tidegate-run-"
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The processes of one service on this machine. `load` imports the integration, in each process anew."""
+
+    settings: Settings
+    load: Callable[[], Integration]
+    sockets: Sockets
+    board: Board
+    metrics: Path
+
+    def roles(self) -> dict[str, Role]:
+        """The processes by name; the first proves the configuration."""
+        settings = self.settings
+        ingress = {f"ingress-{n}": Role.INGRESS for n in range(1, settings.ingress.processes + 1)}
+        workers = {f"worker-{n}": Role.WORKER for n in range(1, settings.processes + 1)}
+        admin = {"admin": Role.ADMIN}
+        match settings.role:
+            case "all":
+                return {**ingress, **admin, **workers}
+            case "ingress":
+                return {**ingress, **admin}
+            case "worker":
+                return {**admin, **workers}
+
+    def addresses(self) -> Addresses:
+        """Where it listens."""
+        ingress, admin = self.sockets.ingress, self.sockets.admin
+        return Addresses(
+            ingress=f"http://{address_of(ingress)}" if ingress else "",
+            admin=f"http://{address_of(admin)}" if admin else "",
+        )
+
+    def release_sockets(self) -> None:
+        """Leave the listening to those who do it: a socket that somebody keeps open goes on taking connections."""
+        for bound in (self.sockets.ingress, self.sockets.admin):
+            if bound is not None:
+                bound.close()
+
+    def work(self, name: str, pipe: Connection) -> None:
+        """Be one of the processes, to the end."""
+        role = self.roles()[name]
+        mine = Sockets(
+            ingress=self.sockets.ingress if role is Role.INGRESS else None,
+            admin=self.sockets.admin if role is Role.ADMIN else None,
+        )
+        for bound, kept in ((self.sockets.ingress, mine.ingress), (self.sockets.admin, mine.admin)):
+            if bound is not None and kept is None:
+                bound.close()
+        station = Station(name, frozenset({role}), mine, Board(self.board.directory), self.metrics)
+        integration = self.load()
+        link = Link(pipe)
+        paths = tuple(dict.fromkeys(registration.path for registration in integration.registrations))
+        voice = Voice(
+            listening=lambda _: None,
+            ready=lambda: link.ready(Ready(integration.identifier, paths)),
+            beat=link.beat,
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(integration, self.settings, voice, station))
+
+    def missing(self, name: str, state: str) -> None:
+        """One of the processes is not at work."""
+        forget_gauges(self.metrics, name)
+        self.board.forget(name)
+        self.board.post(name, f"{name} {state}")
+
+
+def supervise(
+    settings: Settings,
+    load: Callable[[], Integration],
+    started: Callable[[Ready, Addresses], None],
+    draining: Callable[[], None],
+    guarded: Callable[[Callable[[], None]], None],
+) -> int:
+    """Run a service as a parent and its children, until a signal comes; answers the exit code.
+
+    `guarded` calls what it is given and turns errors into messages and exit codes. Raises ConfigurationError
+    if an address cannot be used.
+    """
+    check_admin(settings)
+    _clear_up()
+    directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    try:
+        crew = _crew(settings, load, directory)
+        supervisor = Supervisor(
+            children=[Child(name, last=role is Role.ADMIN) for name, role in crew.roles().items()],
+            main=lambda name, pipe: guarded(lambda: crew.work(name, pipe)),
+            bounds=Bounds(settings.drain_seconds, SILENCE_SECONDS),
+            started=lambda ready: started(ready, crew.addresses()),
+            draining=draining,
+            missing=crew.missing,
+            stuck=lambda _: "",
+            release_sockets=crew.release_sockets,
+        )
+        return supervisor.run()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _clear_up() -> None:
+    """Remove what parents that were killed have left behind."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = directory.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _crew(settings: Settings, load: Callable[[], Integration], directory: Path) -> Crew:
+    board, metrics = directory / "board", directory / "metrics"
+    board.mkdir()
+    metrics.mkdir()
+    roles = {Role.ADMIN} if settings.role == "worker" else {Role.ADMIN, Role.INGRESS}
+    return Crew(settings, load, bind_sockets(settings, roles), Board(board), metrics)
