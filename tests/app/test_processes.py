@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -123,3 +125,28 @@ def test_a_worker_that_can_never_work_ends_all(directory: Path) -> None:
     )
     assert result.returncode == 2, result.stderr.decode()
     assert "Traceback" not in result.stderr.decode()
+
+
+OPENING = """
+import sys
+from pathlib import Path
+from tidegate.engines.sqlite.schema import open_writer as open_engine
+from tidegate.targets.catalog.files import open_writer as open_catalog
+sys.stdin.readline()
+for number in range(50):
+    open_engine(Path(sys.argv[1], f"{number}.db")).close()
+    open_catalog(Path(sys.argv[1], f"{number}-catalog.db")).close()
+"""
+
+
+def test_processes_that_create_the_files_at_once_do_not_fail(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OPENING, str(tmp_path)]
+    opening = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    for process in opening:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    results = [(process.communicate()[1], process.returncode) for process in opening]
+    assert results == [("", 0)] * 3

@@ -4,7 +4,10 @@ The schema is the sum of the files in migrations/, in the order of their numbers
 one that the file has seen.
 """
 
+import fcntl
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -37,7 +40,8 @@ def open_writer(path: Path) -> Database:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # payloads are nobody else's business
         database = Database(path)
         try:
-            _prepare(database, path)
+            with _one_at_a_time(path):
+                _prepare(database, path)
         except BaseException:
             database.close()
             raise
@@ -49,6 +53,17 @@ def open_writer(path: Path) -> Database:
             " that this user may write it and its folder, and that there is room on the disk"
         ) from None
     return database
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Generator[None]:
+    """Among processes that open files of this folder: two that switch a new file to WAL do not wait, they fail."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def open_reader(path: Path) -> Database:

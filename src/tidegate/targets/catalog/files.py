@@ -1,6 +1,9 @@
 """The catalog's SQLite file: its schema, its version, and how it is opened."""
 
+import fcntl
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tidegate.core.errors import ConfigurationError
@@ -70,7 +73,8 @@ def open_writer(path: Path) -> Database:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # entities are nobody else's business
         database = Database(path)
         try:
-            _prepare(database, path)
+            with _one_at_a_time(path):
+                _prepare(database, path)
         except BaseException:
             database.close()
             raise
@@ -80,6 +84,17 @@ def open_writer(path: Path) -> Database:
             " catalog, and that this user may write it and its folder"
         ) from None
     return database
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Generator[None]:
+    """Among processes that open files of this folder: two that switch a new file to WAL do not wait, they fail."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _prepare(database: Database, path: Path) -> None:
