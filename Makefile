@@ -6,20 +6,20 @@ BOOTSTRAP := scripts/bootstrap
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test check format faults bench docs docs-reference lock clean
+.PHONY: help setup demo test check format faults bench screenshots docs docs-reference lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-setup: ## Create the environments for development and for MLflow
-	@$(BOOTSTRAP) dev mlflow
+setup: ## Create the environments for development and for MLflow, and see that there is a browser
+	@$(BOOTSTRAP) dev mlflow browser
 
 demo: ## Show a real MLflow registry and its catalog live; ONCE=1 drives, verifies and exits
 	@$(BOOTSTRAP) run mlflow
 	@$(BIN)/python -m demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
 test: ## Run all tests; ARGS="tests/core -k retry" runs some
-	@$(BOOTSTRAP) dev mlflow
+	@$(BOOTSTRAP) dev mlflow browser
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: ## Check format, lint, types, layers, dead code, docs and locks
@@ -37,6 +37,10 @@ faults: ## Try faults against real processes and print what was lost; ARGS="kill
 bench: ## Measure Tidegate beside its peers; ARGS=--quick takes four minutes, ARGS=--help says what else
 	@$(BOOTSTRAP) dev bench
 	@$(BIN)/python -m bench $(ARGS)
+
+screenshots: ## Take the documentation's pictures of the console anew
+	@$(BOOTSTRAP) dev browser
+	@TIDEGATE_SCREENSHOTS=docs/images/console $(BIN)/pytest -q -n 0 tests/browser $(ARGS)
 
 docs: ## Write the generated reference anew and build the documentation into site/
 	@$(BOOTSTRAP) dev

@@ -55,6 +55,10 @@ ENVIRONMENTS = {
     "bench": Environment("bench", ".venv-bench", ("bench.txt",), "about 270 MB"),
     "ocean": Environment("ocean", ".venv-ocean", ("ocean.txt",), "about 200 MB", least=(3, 12)),
 }
+BROWSER = "browser"
+"""Debian's Chromium, for the tests of the console. What cannot be installed is said; the tests say so once more."""
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 INCLUDES = {"run": ("dev",)}
 """Whoever has the second has the first."""
 
@@ -98,15 +102,18 @@ class Progress:
 
 
 def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in ENVIRONMENTS]
-    if unknown or not names:
-        print(f"usage: scripts/bootstrap {'|'.join(ENVIRONMENTS)} …", file=sys.stderr)
+    known = [*ENVIRONMENTS, BROWSER]
+    if not names or not set(names) <= set(known):
+        print(f"usage: scripts/bootstrap {'|'.join(known)} …", file=sys.stderr)
         return 2
     STATE.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
     try:
         for name in names:
-            set_up(ENVIRONMENTS[name])
+            if name == BROWSER:
+                set_up_browser()
+            else:
+                set_up(ENVIRONMENTS[name])
     except SetupError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -248,6 +255,26 @@ def require_venv_module(python: str) -> None:
             "Install them, then run the same command again. On Debian or Ubuntu:\n\n"
             f"    {sudo}apt-get update && {sudo}apt-get install -y {package}\n"
         )
+    install_from_debian(package, rights)
+
+
+def set_up_browser() -> None:
+    """See that there is a browser; without the means to install one, say how, and go on."""
+    if any(shutil.which(browser) for browser in BROWSERS):
+        return
+    rights = administrator_prefix()
+    if shutil.which("apt-get") is None or rights is None:
+        print(
+            "There is no Chromium here, and no right to install it: the console's tests in a browser will be"
+            " skipped.\nOn Debian: sudo apt-get update && sudo apt-get install -y chromium",
+            flush=True,
+        )
+        return
+    install_from_debian("chromium", rights)
+
+
+def install_from_debian(package: str, rights: list[str]) -> None:
+    """Install one of Debian's packages. Raises SetupError."""
     apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]
     with Progress("Reading Debian's package lists") as progress:
         run_logged([*apt, "update"], "apt-update", progress)

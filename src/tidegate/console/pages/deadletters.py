@@ -1,23 +1,35 @@
 """Dead letters: by cause, each with what to do about it, and the means to do it."""
 
+import asyncio
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.console.pages.causes import grouped
+from tidegate.console.pages.causes import Cause, grouped
 from tidegate.console.pages.mending import Job, Mender, Verb, Wanted, dead_runs
 from tidegate.console.pages.queries import QueryError
-from tidegate.console.pages.rendering import Renderer
+from tidegate.console.pages.rendering import Renderer, asks_for_a_part
 from tidegate.core.errors import NotFoundError
 from tidegate.core.ports import Clock, EngineOperations
 
-GROUPED = 10_000
+GROUPED = 5_000
 """So many of the newest dead letters are grouped; the page says so if there are more."""
 
 EXAMPLES = 50
-KEPT_SECONDS = 1.0
+KEPT_SECONDS = 5.0
+"""How long a grouping is shown again, while the number of dead letters stays the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Causes, made of `grouped` dead letters when there were `total`."""
+
+    causes: list[Cause]
+    grouped: int
+    total: int
+    made_at: float
 
 
 @dataclass(slots=True)
@@ -28,39 +40,46 @@ class DeadLetterPages:
     clock: Clock
     render: Renderer
     _mender: Mender = field(init=False)
+    _last: Grouping | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self._mender = Mender(self.engine)
 
     async def listing(self, request: Request) -> Response:
-        return await self._page(request, None)
+        return await self._page(request, None, "list")
 
     async def mend(self, request: Request) -> Response:
-        """Redrive or discard what the form names; the answer shows the list and how far it came."""
+        """Redrive or discard what the form names; the answer tells how far it came."""
         try:
             verb = Verb(request.path_params["verb"])
         except ValueError:
             raise NotFoundError(f"there is no {request.url.path}") from None
         form = parse_qs((await request.body()).decode())
         job = self._mender.start(verb, _wanted(form))
-        return await self._page(request, job)
+        return await self._page(request, job, "job")
 
     async def progress(self, request: Request) -> Response:
         job = self._mender.find(request.path_params["number"])
         if job is None:
             raise NotFoundError("this work is not remembered any more: the list shows what is left")
-        return await self._page(request, job)
+        return await self._page(request, job, "job")
 
-    async def _page(self, request: Request, job: Job | None) -> Response:
-        backlog = await self.engine.backlog()
-        runs = [run async for run in dead_runs(self.engine, Wanted(), GROUPED)]
-        values = {
-            "causes": grouped(runs, EXAMPLES),
-            "total": backlog.dead_runs,
-            "grouped": len(runs),
-            "job": job,
-        }
+    async def _page(self, request: Request, job: Job | None, fragment: str) -> Response:
+        if fragment == "job" and asks_for_a_part(request):
+            return self.render.answer(request, "dead_letters.html", {"job": job}, fragment="job")
+        found = await self._grouping()
+        values = {"causes": found.causes, "total": found.total, "grouped": found.grouped, "job": job}
         return self.render.answer(request, "dead_letters.html", values, fragment="list")
+
+    async def _grouping(self) -> Grouping:
+        async with self._turn:  # several pages, one reading
+            total, now = (await self.engine.backlog()).dead_runs, self.clock.monotonic()
+            last = self._last
+            if last is None or last.total != total or now - last.made_at > KEPT_SECONDS:
+                runs = [run async for run in dead_runs(self.engine, Wanted(), GROUPED)]
+                last = self._last = Grouping(grouped(runs, EXAMPLES), len(runs), total, now)
+            return last
 
 
 def _wanted(form: dict[str, list[str]]) -> Wanted:
