@@ -134,7 +134,7 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("table", [CLOSED, ESCAPES], ids=["closed", "escapes"])
 def test_expressions_stay_within_their_brackets(table: dict[str, tuple[str, Any]]) -> None:
     """All in one mapping, with a good neighbour before and after."""
-    cases = {"good": (".id | ascii_downcase", "1"), **table, "last": ('.id + "!"', "1!")}
+    cases = {"good": (".id | @text | ascii_downcase", "1"), **table, "last": ('.id + "!" | @text', "1!")}
     config = config_of("hostile", {name: text for name, (text, _) in cases.items()})
     (mapped,) = map_with([config], MapperLimits(item_timeout_seconds=30.0, result_bytes=1 << 20))
     check(mapped, {name: value for name, (_, value) in cases.items()})
@@ -142,7 +142,7 @@ def test_expressions_stay_within_their_brackets(table: dict[str, tuple[str, Any]
 
 
 def test_runaways_are_found_one_by_one() -> None:
-    cases = {"good": ".id | ascii_downcase", **RUNAWAYS, "last": '.id + "!"'}
+    cases = {"good": ".id | @text | ascii_downcase", **RUNAWAYS, "last": '.id + "!" | @text'}
     (mapped,) = map_with([config_of("runaway", cases)])
     check(mapped, {"good": "1", **dict.fromkeys(RUNAWAYS, NULL), "last": "1!"})
 
@@ -158,7 +158,7 @@ def test_runaways_are_found_one_by_one() -> None:
     ],
 )
 def test_a_crash_may_stand_anywhere(field: str, place: tuple[str, ...]) -> None:
-    mappings = {"identifier": ".id", "blueprint": '"thing"', "title": ".id | ascii_downcase"}
+    mappings = {"identifier": ".id", "blueprint": '"thing"', "title": ".id | @text | ascii_downcase"}
     resource: dict[str, Any] = {
         "kind": "hostile",
         "selector": {"query": "true"},
@@ -170,7 +170,7 @@ def test_a_crash_may_stand_anywhere(field: str, place: tuple[str, ...]) -> None:
         part = part[key]
     part[last] = CRASH
     (config,) = parse_mapping({"resources": [resource]}).configs
-    hostile, good = map_with([config, config_of("good", {"p": ".id | ascii_downcase"})])
+    hostile, good = map_with([config, config_of("good", {"p": ".id | @text | ascii_downcase"})])
     assert [warning.field for warning in hostile.warnings] == [field]
     assert "needs more than 96 MiB of memory" in hostile.warnings[0].reason
     assert hostile.skipped == (0 if field == "title" else 1)
@@ -222,8 +222,8 @@ def test_only_the_element_on_which_an_expression_crashes_suffers() -> None:
 
 
 def test_other_configs_go_on_while_one_runs_away() -> None:
-    hostile = config_of("hostile", {"p": RUNAWAYS["a loop without end"], "q": ".id | ascii_downcase"})
-    good = config_of("good", {"p": '.id + "!"'})
+    hostile = config_of("hostile", {"p": RUNAWAYS["a loop without end"], "q": ".id | @text | ascii_downcase"})
+    good = config_of("good", {"p": '.id + "!" | @text'})
 
     async def run() -> tuple[Mapped, list[Mapped], list[str]]:
         mapper = JqMapper([hostile, good], LIMITS)

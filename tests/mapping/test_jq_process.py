@@ -69,7 +69,7 @@ def test_a_process_that_cannot_be_started_makes_the_mapper_unavailable(
     monkeypatch: pytest.MonkeyPatch, executable: str
 ) -> None:
     async def run() -> None:
-        config = config_of(".id | ascii_downcase")
+        config = config_of(".id | @text | ascii_downcase")
         mapper = JqMapper([config])
         try:
             monkeypatch.setattr(sys, "executable", executable)
@@ -99,7 +99,7 @@ def test_a_process_that_does_not_get_ready_is_given_up(
 def test_a_process_that_was_killed_is_replaced() -> None:
     async def run() -> list[Any]:
         before = children()
-        config = config_of(".id | ascii_downcase")
+        config = config_of(".id | @text | ascii_downcase")
         mapper = JqMapper([config])
         try:
             values = [await properties(mapper, config, "A")]
@@ -116,7 +116,7 @@ def test_a_process_that_was_killed_is_replaced() -> None:
 def test_signals_to_the_group_do_not_reach_it() -> None:
     async def run() -> Any:
         before = children()
-        config = config_of(".id | ascii_downcase")
+        config = config_of(".id | @text | ascii_downcase")
         mapper = JqMapper([config])
         try:
             await properties(mapper, config, "A")
@@ -133,7 +133,7 @@ def test_signals_to_the_group_do_not_reach_it() -> None:
 
 def test_what_is_cancelled_disturbs_nobody() -> None:
     async def run() -> Any:
-        config = config_of(".id | ascii_downcase")
+        config = config_of(".id | @text | ascii_downcase")
         mapper = JqMapper([config])
         try:
             calls = [asyncio.create_task(properties(mapper, config, f"I{number}")) for number in range(20)]
@@ -166,7 +166,7 @@ def test_a_closed_mapper_says_so_to_who_waits_and_to_who_comes() -> None:
 
 def test_it_works_in_uvloop() -> None:
     async def run() -> list[Any]:
-        config = config_of('if .id == "x" then last(repeat(1)) else .id | ascii_downcase end')
+        config = config_of('if .id == "x" then last(repeat(1)) else .id | @text | ascii_downcase end')
         mapper = JqMapper([config], MapperLimits(item_timeout_seconds=0.3))
         try:
             return [await properties(mapper, config, each) for each in ("A", "x", "B")]
@@ -281,13 +281,15 @@ def run_script(expression: str, tmp_path: Path) -> subprocess.Popen[str]:
 
 
 def test_the_users_main_module_is_not_imported_again(tmp_path: Path) -> None:
-    with run_script(".id | ascii_downcase", tmp_path) as process:
+    with run_script(".id | @text | ascii_downcase", tmp_path) as process:
         output, _ = process.communicate()
     assert output.count("main") == 1
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("expression", [".id + .id", 'if .id == "x" then last(repeat(1)) else .id end'])
+@pytest.mark.parametrize(
+    "expression", [".id | @text | . + .", 'if .id == "x" then last(repeat(1)) else .id end']
+)
 def test_it_does_not_outlive_a_killed_parent(tmp_path: Path, expression: str) -> None:
     """Idle, it sees the end of its input; in an endless expression, its own alarm ends it."""
     with run_script(expression, tmp_path) as process:

@@ -206,7 +206,7 @@ def test_text_that_utf8_cannot_spell_is_mended_and_loses_nothing(expression: str
 
 def test_an_item_that_is_no_json_is_skipped() -> None:
     items = [{"id": "a", "x": object()}, {"id": "b"}]
-    mapped = map_items(entry(title=".id | ascii_upcase"), items)
+    mapped = map_items(entry(title=".id | @text | ascii_upcase"), items)
     assert [entity.title for entity in mapped.passed] == ["B"]
     assert warned(mapped) == [
         (0, "item", "is not JSON: an object of type object stands in it: the item is skipped")

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-import jq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.mapping.jq_itself import with_jq
 from tidegate.mapping.expressions import (
     Constant,
     JqExpression,
@@ -47,23 +47,9 @@ paths = st.tuples(
 ).map("".join)
 
 
-def with_jq(expression: str, document: Any) -> tuple[str, Any]:
-    """What jq says: ("value", it), ("error", message), ("nothing", None) or ("no jq", None)."""
-    try:
-        program = jq.compile(f"({expression}\n) | tojson")
-    except ValueError:
-        return "no jq", None
-    try:
-        return "value", json.loads(program.input_text(json.dumps(document)).first())
-    except StopIteration:
-        return "nothing", None
-    except ValueError as error:
-        return "error", str(error)
-
-
 def natively(path: PlainPath, document: Any) -> tuple[str, Any]:
     try:
-        return "value", getter(path.steps)(document)
+        return "value", plain(getter(path.steps)(document))
     except PathError as error:
         return "error", str(error)
     except NoResultError:

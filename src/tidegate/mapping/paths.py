@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from tidegate.core.events import Json
-from tidegate.mapping.values import plain, type_name
+from tidegate.mapping.values import type_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ Getter = Callable[[Json], Json]
 
 
 def getter(steps: Sequence[Step]) -> Getter:
-    """A function from an item to the value at the path, as plain JSON. It raises PathError or NoResultError."""
+    """A function from an item to the value at the path. It raises PathError or NoResultError."""
     if len(steps) == 1 and isinstance(steps[0].key, str):
         return _field_getter(steps[0])
 
@@ -36,7 +36,7 @@ def getter(steps: Sequence[Step]) -> Getter:
         value = item
         for step in steps:
             value = _take(value, step)
-        return plain(value)
+        return value
 
     return get
 
@@ -47,8 +47,8 @@ def _field_getter(step: Step) -> Getter:
 
     def get(item: Json) -> Json:
         if type(item) is dict:
-            return plain(cast(dict[str, Json], item).get(cast(str, name)))
-        return plain(_take(item, step))
+            return cast(dict[str, Json], item).get(cast(str, name))
+        return _take(item, step)
 
     return get
 

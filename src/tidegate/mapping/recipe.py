@@ -15,8 +15,10 @@ from tidegate.core.ports import MappingWarning
 from tidegate.core.resources import EntityMapping, ResourceConfig
 from tidegate.mapping.expressions import Constant, JqExpression, PlainPath, classify
 from tidegate.mapping.fields import Cell
+from tidegate.mapping.native import compile_native
+from tidegate.mapping.operations import UnsureError
 from tidegate.mapping.paths import Getter, NoResultError, PathError, getter
-from tidegate.mapping.values import NotJsonError, type_name
+from tidegate.mapping.values import NotJsonError, plain, type_name
 
 Template: TypeAlias = "int | dict[str, Template] | list[Template]"
 """What stands in an entity's field: the number of a slot, or search rules with slots as leaves."""
@@ -42,15 +44,30 @@ Outcome: TypeAlias = "tuple[bool, Entity] | Skipped"
 
 
 @dataclass(slots=True)
+class Reading:
+    """An item's values, by slot, as far as Python knows them. `doubt`: JQ has to be asked for the rest."""
+
+    values: list[Json]
+    faults: dict[int, str]
+    doubt: bool
+
+
+@dataclass(slots=True)
 class Recipe:
-    """How an item becomes an entity. Slot 0 is the selector's."""
+    """How an item becomes an entity. Slot 0 is the selector's.
+
+    `jq` holds what Python cannot evaluate, and what it can unless an item leaves it in doubt.
+    """
 
     config: ResourceConfig
     slots: list[Slot] = field(default_factory=list[Slot])
     jq: list[JqExpression] = field(default_factory=list[JqExpression])
     _jq_slots: list[int] = field(default_factory=list[int])
-    _filled: dict[bool, tuple[int, ...]] = field(default_factory=dict[bool, tuple[int, ...]])
     _native: list[tuple[int, Getter]] = field(default_factory=list[tuple[int, Getter]])
+    _doubtful: set[int] = field(default_factory=set[int])
+    _wanted: dict[tuple[bool, bool], tuple[int, ...]] = field(
+        default_factory=dict[tuple[bool, bool], tuple[int, ...]]
+    )
     _blank: list[Json] = field(default_factory=list[Json])
     _templates: dict[str, Template] = field(default_factory=dict[str, Template])
     _properties: dict[str, int] | None = None
@@ -69,8 +86,15 @@ class Recipe:
             self._relations = {
                 name: self._template(f"relations.{name}", text) for name, text in mapping.relations.items()
             }
-        unselected = tuple(slot for slot in self._jq_slots if slot != 0)
-        self._filled = {True: tuple(self._jq_slots), False: unselected}
+        self._wanted = {
+            (select, doubt): tuple(
+                index
+                for index, slot in enumerate(self._jq_slots)
+                if (select or slot != 0) and (doubt or slot not in self._doubtful)
+            )
+            for select in (True, False)
+            for doubt in (True, False)
+        }
 
     def _template(self, field_name: str, value: Json) -> Template:
         if isinstance(value, dict):
@@ -90,43 +114,57 @@ class Recipe:
                 self._blank[number] = value
             case PlainPath(steps=steps):
                 self._native.append((number, getter(steps)))
-            case JqExpression() as expression:
+            case JqExpression(readings=readings) as expression:
                 self.jq.append(expression)
                 self._jq_slots.append(number)
+                native = compile_native(readings)
+                if native is not None:
+                    self._native.append((number, native.evaluate))
+                    self._doubtful.add(number)
         return number
 
-    def jq_wanted(self, select: bool) -> tuple[int, ...]:
-        """Which of `jq` to evaluate: the selector's only if it is asked."""
-        left_out = len(self._filled[True]) - len(self._filled[select])  # the selector's slot comes first
-        return tuple(range(left_out, len(self._jq_slots)))
+    def jq_wanted(self, select: bool, doubt: bool) -> tuple[int, ...]:
+        """Which of `jq` to evaluate: the selector's only if it is asked, all others if an item is in doubt."""
+        return self._wanted[select, doubt]
 
     def jq_slot(self, index: int) -> Slot:
         """The slot that `jq[index]` fills."""
         return self.slots[self._jq_slots[index]]
 
-    def apply(
+    def read(self, item: Json) -> Reading:
+        """Evaluate what Python can."""
+        values = self._blank.copy()
+        faults: dict[int, str] = {}
+        doubt = False
+        for slot, get in self._native:
+            try:
+                values[slot] = plain(get(item))
+            except (PathError, NotJsonError) as error:
+                faults[slot] = str(error)
+            except (NoResultError, StopIteration):
+                faults[slot] = NO_RESULT
+            except UnsureError:
+                doubt = True
+        return Reading(values, faults, doubt)
+
+    def finish(
         self,
         number: int,
-        item: Json,
+        reading: Reading,
         cells: Sequence[Cell],
         warnings: list[MappingWarning],
         *,
         select: bool,
     ) -> Outcome:
-        """Make the entity of an item. `cells` belong to `jq_wanted(select)`; warnings are added to the list."""
-        values = self._blank.copy()
-        faults: dict[int, str] = {}
-        for slot, get in self._native:
-            try:
-                values[slot] = get(item)
-            except (PathError, NotJsonError) as error:
-                faults[slot] = str(error)
-            except NoResultError:
-                faults[slot] = NO_RESULT
-        for slot, cell in zip(self._filled[select], cells, strict=True):
+        """Make the entity of an item. `cells` belong to `jq_wanted`; warnings are added to the list."""
+        values, faults = reading.values, reading.faults
+        for index, cell in zip(self._wanted[select, reading.doubt], cells, strict=True):
+            slot = self._jq_slots[index]
+            faults.pop(slot, None)
             if type(cell) is list and cell:
                 values[slot] = cell[0]
             else:
+                values[slot] = None
                 faults[slot] = cast(dict[str, str], cell)["e"] if cell else NO_RESULT
         if (reason := self._refusal(values, faults, select)) is not None:
             warnings.append(self._warning(number, *reason))

@@ -11,7 +11,7 @@ from tidegate.mapping.expressions import Constant, JqExpression, PlainPath, clas
 from tidegate.mapping.fields import Document, JqFields, Lanes, unfolded_document
 from tidegate.mapping.paths import NoResultError, PathError, Step, getter, without
 from tidegate.mapping.recipe import NO_RESULT
-from tidegate.mapping.values import NotJsonError, encode, type_name
+from tidegate.mapping.values import NotJsonError, encode, plain, type_name
 
 FIELD = "itemsToParse"
 _ELEMENTS = 32
@@ -32,9 +32,9 @@ class Unfolded:
             part = self.elements[start : start + _ELEMENTS]
             yield Unfolded(self.number, self.base, part, self.name)
 
-    def items(self) -> Iterator[tuple[int, Json]]:
+    def items(self) -> Iterator[Json]:
         for element in self.elements:
-            yield self.number, {**self.base, self.name: element}
+            yield {**self.base, self.name: element}
 
     def document(self) -> Document:
         """Raises NotJsonError."""
@@ -82,7 +82,7 @@ class Unfolding:
             case Constant(value=value):
                 return value, base
             case PlainPath(steps=steps):
-                return getter(steps)(item), base
+                return plain(getter(steps)(item)), base
             case JqExpression():
                 wanted = tuple(range(len(self.jq.expressions)))
                 (cells,) = await self.jq.rows([Document(encode(item))], wanted)
