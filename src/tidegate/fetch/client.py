@@ -16,11 +16,12 @@ from tidegate.core.ports import Clock
 from tidegate.fetch.errors import FetchFailedError, FetchRefusedError, FetchStatusError, HostPausedError
 from tidegate.fetch.hosts import HostBreakers
 from tidegate.fetch.origins import Origin, authority, shown
-from tidegate.fetch.policy import FetchPolicy, public_socket
+from tidegate.fetch.policy import FetchPolicy, public_socket, without_credentials
 from tidegate.fetch.retry_after import is_throttled, retry_after_seconds
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
+READ_BYTES, QUOTED_CHARACTERS = 65_536, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class FetchClient:
         except BaseException:
             self._breakers.abandoned(host)
             raise
-        return self._judge(call.method, host, response, probing=probing)
+        return self._judge(call, host, response, probing=probing)
 
     async def _follow(self, call: Call) -> FetchResponse:
         """Send, and follow redirects of safe requests within the same scheme, host and port.
@@ -179,12 +180,12 @@ class FetchClient:
     def _paused(self, host: str, message: str) -> HostPausedError:
         return HostPausedError(message, retry_after_seconds=self._breakers.wait_seconds(host), host=host)
 
-    def _judge(self, method: str, host: str, response: FetchResponse, *, probing: bool) -> FetchResponse:
+    def _judge(self, call: Call, host: str, response: FetchResponse, *, probing: bool) -> FetchResponse:
         status = response.status
         if 200 <= status < 300:
             self._breakers.succeeded(host)
             return response
-        request = f"{method} {shown(response.url)}"
+        request = f"{call.method} {shown(response.url)}"
         if status >= 500 or is_throttled(status, response.headers):
             wait = retry_after_seconds(status, response.headers, self._clock.now())
             self._breakers.failed(host, f"{request} answered {status}", wait)
@@ -194,7 +195,9 @@ class FetchClient:
                 f"{request} answered {status}", host=host, status=status, retry_after_seconds=wait
             )
         self._breakers.succeeded(host)  # a 404 says that the host is well
-        raise FetchStatusError(status, request, response.body[:500].decode(errors="replace"))
+        said = response.body[:READ_BYTES].decode(errors="replace")
+        said = without_credentials(said, call.headers, call.params or {})
+        raise FetchStatusError(status, request, said[:QUOTED_CHARACTERS])
 
     def _session(self, *, anywhere: bool) -> aiohttp.ClientSession:
         """The pool for origins that are trusted, or the one for all others: they share no connection."""

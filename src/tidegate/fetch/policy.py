@@ -12,6 +12,7 @@ from typing import Any
 
 from tidegate.core.events import Json
 from tidegate.core.masking import is_secret_field, is_secret_header
+from tidegate.core.verification import MASKED
 from tidegate.fetch.errors import FetchRefusedError
 from tidegate.fetch.origins import Origin, origins_in
 
@@ -42,6 +43,17 @@ class FetchPolicy:
                 f"{', '.join(named)} would go to {origin.host}, which is not configured: put its URL among the "
                 "integration's own values, or use integration.http.api(URL, headers=…)"
             )
+
+
+def without_credentials(text: str, headers: Mapping[str, str], parameters: Mapping[str, str]) -> str:
+    """A third party's words without the credentials that were sent to it, which some quote in their errors."""
+    sent = [value for name, value in headers.items() if is_secret_header(name)]
+    sent += [value.partition(" ")[2] for value in sent]  # "Bearer …", quoted without its first word
+    sent += [value for name, value in parameters.items() if is_secret_field(name)]
+    for value in sent:
+        if value:
+            text = text.replace(value, MASKED)
+    return text
 
 
 def is_public(address: str) -> bool:
