@@ -14,6 +14,7 @@ BENCHES = {
     "ingress": "the ingress beside servers that do nothing",
     "mapping": "native, mixed and all-JQ mappings",
     "targets": "the embedded catalog, and Port's client with its stub",
+    "console": "the console's pages over a million events, and what they cost the ingest",
     "pipeline": "the time that a real service takes, step by step",
 }
 

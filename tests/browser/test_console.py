@@ -15,7 +15,7 @@ from tests.browser.tracker import Tracker
 pytestmark = [pytest.mark.xdist_group("browser")]
 
 Picture = Callable[[Page, str], None]
-PAGES = ("", "/events", "/entities", "/dead-letters")
+PAGES = ("", "/events", "/entities", "/dead-letters", "/playground")
 SERIOUS = {"serious", "critical"}
 
 
@@ -99,6 +99,27 @@ def test_an_event_page_follows_what_becomes_of_it(open_page: Open, tracker: Trac
     expect(page.locator(".facts .state")).to_have_text(re.compile("applied|coalesced"))
 
 
+def test_a_mapping_is_edited_and_its_effect_seen(open_page: Open, tracker: Tracker) -> None:
+    tracker.send(id=305, title="Payment fails", type="issue.updated", state="open", by="ada")
+    tracker.service.settle()
+    page = open_page(f"/console/playground?event={newest(tracker, 'resource_key=PROJ-305')}")
+    expect(page.locator("#result .state").first).to_have_text("unchanged")
+    editor = page.locator("#mapping")
+    mapping = editor.input_value()
+    editor.fill(mapping.replace("title: .title", "title: .title | ascii_upcase"))
+    changed = page.locator("#result .changes tbody tr")
+    expect(changed).to_have_count(1)
+    expect(changed.locator("td")).to_have_text(['"Payment fails"', '"PAYMENT FAILS"'])
+    editor.fill(mapping.replace("title: .title", "title: .title | nonsense"))
+    expect(page.locator("#result")).to_contain_text("nonsense")
+    editor.fill(mapping.replace("title: .title", "title: .title | ascii_upcase"))
+    page.get_by_role("button", name="What would change?").click()
+    expect(page.locator("#trial h2")).to_have_text("This would change the catalog")
+    expect(page.locator("#trial")).to_contain_text("title")
+    page.get_by_role("button", name="Start over").click()
+    expect(page.locator("#result .state").first).to_have_text("unchanged")
+
+
 def test_theme_keys_and_copies(open_page: Open) -> None:
     page = open_page("/console/events")
     root = page.locator("html")
@@ -164,8 +185,9 @@ def test_pictures_for_the_documentation(open_page: Open, tracker: Tracker, pictu
     tracker.mood("out", bad=True)
     for number in range(3):
         tracker.send(id=110 + number, frail=True, type="issue.updated", state="open", by="ada")
+    tracker.send(id=300, title="Payment fails on retry", type="issue.updated", state="open", by="ada")
     tracker.service.settle()
-    dead = newest(tracker, "state=dead")
+    dead = newest(tracker, "state=dead&kind=issue")
     for name, path, dark in (
         ("overview", "", False),
         ("overview-dark", "", True),
@@ -178,6 +200,13 @@ def test_pictures_for_the_documentation(open_page: Open, tracker: Tracker, pictu
         page = open_page(f"/console{path}", dark=dark)
         expect(page.locator("h1")).to_be_visible()
         picture(page, name)
+    page = open_page(f"/console/playground?event={newest(tracker, 'resource_key=PROJ-300')}")
+    editor = page.locator("#mapping")
+    editor.fill(editor.input_value().replace("title: .title", "title: .title | ascii_upcase"))
+    expect(page.locator("#result .changes")).to_be_visible()
+    page.get_by_role("button", name="What would change?").click()
+    expect(page.locator("[data-trial=finished]")).to_be_visible()
+    picture(page, "playground")
     page = open_page("/console/events", phone=True)
     expect(page.locator("h1")).to_be_visible()
     picture(page, "events-phone")

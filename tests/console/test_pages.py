@@ -6,6 +6,8 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -41,6 +43,14 @@ from tidegate.testing.clock import FakeClock
 HOSTILE = "<script>alert('tide')</script>"
 
 
+MAPPING = """
+resources:
+  - kind: issue
+    selector: {query: "true"}
+    port: {entity: {mappings: {identifier: .key, blueprint: '"service"', title: .title}}}
+"""
+
+
 class NoMetrics:
     content_type = "text/plain"
 
@@ -63,8 +73,15 @@ class Site:
             self.headers = answer.headers
             return await answer.text()
 
-    async def post(self, path: str, status: int = 200, origin: str | None = None, **fields: Any) -> str:
-        headers = {"Origin": self.base if origin is None else origin}
+    async def post(
+        self,
+        path: str,
+        status: int = 200,
+        origin: str | None = None,
+        headers: dict[str, str] | None = None,
+        **fields: Any,
+    ) -> str:
+        headers = {"Origin": self.base if origin is None else origin, **(headers or {})}
         async with self.session.post(f"{self.base}{path}", data=fields, headers=headers) as answer:
             assert answer.status == status, await answer.text()
             return await answer.text()
@@ -108,10 +125,15 @@ async def _with_site(use: Callable[[Site], Awaitable[None]], token: str) -> None
 
 @asynccontextmanager
 async def _served(engine: MemoryEngine, clock: FakeClock, token: str):
+    directory = TemporaryDirectory()
+    mapping_file = Path(directory.name) / "mapping.yml"
+    mapping_file.write_text(MAPPING)
+
     async def replay(event_id: str) -> str:
         return event_id
 
     overview = OverviewReader(engine, clock).read
+    dry_runs = open_dry_runs(engine, MapperLimits(), None, clock)
     pages = console_pages(
         engine,
         clock,
@@ -120,6 +142,8 @@ async def _served(engine: MemoryEngine, clock: FakeClock, token: str):
         paused=dict,
         reasons=list,
         replay=replay,
+        dry_runs=dry_runs,
+        mapping_file=mapping_file,
         target=None,
         signs_out=bool(token),
     )
@@ -130,7 +154,7 @@ async def _served(engine: MemoryEngine, clock: FakeClock, token: str):
         paused=dict,
         replay=replay,
         overview=overview,
-        dry_runs=open_dry_runs(engine, MapperLimits(), None, clock),
+        dry_runs=dry_runs,
         clock=clock,
         routes=pages,
         token=token,
@@ -138,6 +162,7 @@ async def _served(engine: MemoryEngine, clock: FakeClock, token: str):
     server = HttpServer(admin_app(parts), "127.0.0.1", 0)
     yield f"http://{await server.start()}"
     await server.stop()
+    directory.cleanup()
 
 
 def written(name: str, title: str) -> Completed:
@@ -145,6 +170,13 @@ def written(name: str, title: str) -> Completed:
     trail = Trail(
         (Step(StepName.FETCH, 0.012, "1 updated"), Step(StepName.WRITE, 0.003)), ("a warning",), b"{}"
     )
+    return Completed((EntityWrite(entity.ref, WriteAction.UPSERT, entity=entity),), trail=trail)
+
+
+def fetched(item: dict[str, Any], title: str) -> Completed:
+    """A run that fetched an item and wrote an entity of it."""
+    entity = Entity(item["key"], "service", title=title)
+    trail = Trail(fetched=msgspec.json.encode({"updated": [item], "deleted": []}))
     return Completed((EntityWrite(entity.ref, WriteAction.UPSERT, entity=entity),), trail=trail)
 
 
@@ -351,6 +383,36 @@ def test_dead_letters_are_redriven_and_discarded_by_cause_selection_or_all() -> 
         assert await dead() == set()
         assert "0 runs redriven" in text_of(
             await finished(site, await site.post("/console/dead-letters/redrive", all="yes"))
+        )
+
+    with_site(use)
+
+
+def test_the_playground_shows_what_a_mapping_would_make_of_what_was_fetched() -> None:
+    async def use(site: Site) -> None:
+        item = {"key": "a", "title": "Payment", "size": 3, "api_key": "hunter2"}
+        event_id = await site.event({"key": "a"}, fetched(item, "Payment"))
+        page = await site.get(f"/console/playground?event={event_id}")
+        assert "identifier: .key" in html.unescape(page)
+        assert "unchanged service a As it is in the catalog." in text_of(page)
+        assert "hunter2" not in page
+        part = {"HX-Request": "true"}
+        edited = MAPPING.replace(".title", '.title + " v2"')
+        result = text_of(await site.post("/console/playground/preview", run="1", mapping=edited))
+        assert 'changed service a Field Before After title "Payment" "Payment v2"' in result
+        secret = MAPPING.replace("title: .title", "properties: {api_key: .api_key}")
+        assert "hunter2" not in await site.post("/console/playground/preview", run="1", mapping=secret)
+        wrong = await site.post("/console/playground/preview", run="1", mapping="resources: 7")
+        assert 'role="alert"' in wrong
+        page = await site.post("/console/playground/dry-run", mapping=edited, last="100", headers=part)
+        for _ in range(500):
+            if 'data-trial="finished"' in page:
+                break
+            page = await site.get("/console/playground/dry-run/1", **part)
+        assert "This would change the catalog" in text_of(page)
+        assert "1 entity" in text_of(page)
+        assert "a dry run is over 100, 500, 2000 runs" in await site.post(
+            "/console/playground/dry-run", 422, mapping=edited, last="7"
         )
 
     with_site(use)

@@ -9,12 +9,11 @@ from datetime import timedelta
 from starlette.types import ASGIApp
 
 from tidegate.app.adapters import check_target, mapper_limits, open_catalog, open_engine, open_target
-from tidegate.app.clock import SystemClock, new_id, this_process
+from tidegate.app.admin import admin_application
+from tidegate.app.clock import SystemClock, this_process
 from tidegate.app.condition import Condition, ServiceCondition
-from tidegate.app.console import console_pages
 from tidegate.app.listeners import admin_server, build_ingress, check_admin, ingress_server
 from tidegate.app.outgoing import fetch_client
-from tidegate.app.previews import open_dry_runs
 from tidegate.app.roles import Role
 from tidegate.app.service import Intake, Service
 from tidegate.app.station import ALONE, Station
@@ -22,7 +21,6 @@ from tidegate.app.work import Work
 from tidegate.authoring import Integration
 from tidegate.authoring.blueprints import read_blueprints
 from tidegate.config import Settings
-from tidegate.console import AdminParts, admin_app
 from tidegate.console.admin import MetricsPage
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import Json
@@ -31,14 +29,12 @@ from tidegate.core.signals import Telemetry
 from tidegate.fetch import HostBreakers
 from tidegate.mapping import JqMapper, MappingFile, read_mapping
 from tidegate.pipeline.processing import RunLimits
-from tidegate.pipeline.replaying import replay
-from tidegate.targets.catalog import CatalogTarget, catalog_routes
+from tidegate.targets.catalog import CatalogTarget
 from tidegate.targets.port import PortTarget
 from tidegate.telemetry import (
     Fanout,
     LogLines,
     Metrics,
-    OverviewReader,
     SampleKeeper,
     SampleRoll,
     SharedMetrics,
@@ -173,36 +169,15 @@ async def _work(
 
 
 def _admin(parts: _Parts, target: CatalogTarget | PortTarget | None, page: MetricsPage) -> ASGIApp:
-    engine, clock, whole = parts.engine, parts.clock, parts.whole
-
-    async def replayed(event_id: str) -> str:
-        return await replay(engine, event_id, clock, new_id)
-
-    overview = OverviewReader(engine, clock).read
-    token = parts.settings.admin.token.get_secret_value()
-    pages = console_pages(
-        engine,
-        clock,
-        parts.integration.identifier,
-        overview=overview,
-        paused=whole.paused,
-        reasons=whole.texts,
-        replay=replayed,
-        target=target,
-        signs_out=bool(token),
-    )
-    catalog = target if isinstance(target, CatalogTarget) else None
-    return admin_app(
-        AdminParts(
-            engine=engine,
-            metrics=page,
-            reasons=whole.texts,
-            paused=whole.paused,
-            replay=replayed,
-            overview=overview,
-            dry_runs=open_dry_runs(engine, mapper_limits(parts.settings), catalog, clock),
-            clock=clock,
-            routes=[*(catalog_routes(catalog) if catalog else ()), *pages],
-            token=token,
-        )
+    integration = parts.integration
+    return admin_application(
+        parts.engine,
+        parts.settings,
+        parts.clock,
+        name=integration.identifier,
+        metrics=page,
+        reasons=parts.whole.texts,
+        paused=parts.whole.paused,
+        mapping_file=integration.mapping_file,
+        catalog=target if isinstance(target, CatalogTarget) else None,
     )

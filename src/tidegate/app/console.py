@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from tidegate.core.entities import EntityRef
 from tidegate.core.events import Json
 from tidegate.core.overviews import Overview
 from tidegate.core.ports import Clock, EngineOperations, EntityTarget
+from tidegate.pipeline.dry_runs import DryRuns
 from tidegate.targets.catalog import CatalogTarget
 from tidegate.targets.catalog.documents import entity_document
 
@@ -29,6 +31,8 @@ def console_pages(
     paused: Callable[[], dict[str, str]],
     reasons: Callable[[], Sequence[str]],
     replay: Callable[[str], Awaitable[str]],
+    dry_runs: DryRuns,
+    mapping_file: Path,
     target: EntityTarget | None,
     signs_out: bool,
 ) -> Sequence[BaseRoute]:
@@ -51,10 +55,20 @@ def console_pages(
             paused=paused,
             reasons=reasons,
             replay=replay,
+            dry_runs=dry_runs,
+            mapping_text=lambda: _text_of(mapping_file),
             catalog=entity if isinstance(target, CatalogTarget) else None,
             signs_out=signs_out,
         )
     )
+
+
+def _text_of(file: Path) -> str:
+    """A file's text; empty if it cannot be read, as where the console runs without the integration."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return ""
 
 
 async def _missing(_: Request) -> Response:

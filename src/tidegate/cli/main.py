@@ -3,6 +3,7 @@
 import typer
 
 from tidegate.cli.config import config_command
+from tidegate.cli.console import console_command
 from tidegate.cli.deadletters import app as deadletters
 from tidegate.cli.doctor import doctor_command
 from tidegate.cli.entities import app as entities
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command("init")(init_command)
 app.command("run")(run_command)
+app.command("console")(console_command)
 app.command("status")(status_command)
 app.add_typer(events, name="events")
 app.add_typer(entities, name="entities")

@@ -11,8 +11,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.console.pages.differences import Difference, differences
 from tidegate.console.pages.rendering import Renderer
+from tidegate.core.differences import FieldChange, differences
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import NotFoundError
 from tidegate.core.events import Json
@@ -47,7 +47,7 @@ class Written:
     """A write, and what it changed since the upsert before it. None: there is none to compare with."""
 
     record: WriteRecord
-    changed: tuple[Difference, ...] | None
+    changed: tuple[FieldChange, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +139,12 @@ def _written(writes: list[WriteRecord]) -> list[Written]:
         older = [document for document in documents[number + 1 :] if document is not None]
         changed = None
         if write.action == WriteAction.UPSERT and older:
-            changed = tuple(differences(older[0], documents[number]))
+            changed = differences(older[0], documents[number])
         shown.append(Written(write, changed))
     return shown
 
 
-def _drift(writes: list[WriteRecord], current: Json) -> list[Difference]:
+def _drift(writes: list[WriteRecord], current: Json) -> list[FieldChange]:
     """Where the catalog differs from what was written last: somebody else wrote there too."""
     last = next((write for write in writes if write.action in (WriteAction.UPSERT, WriteAction.DELETE)), None)
     if last is None or last.action == WriteAction.DELETE or not isinstance(current, dict):

@@ -12,7 +12,7 @@ from tidegate.core.events import Json
 MAX_NODES = 1_500
 MAX_TEXT = 1_000
 OPEN_DEPTH = 2
-"""Objects nested deeper are folded at first."""
+"""Objects nested deeper are folded at first, unless more is asked for."""
 
 MAX_DEPTH = 40
 
@@ -21,6 +21,7 @@ MAX_DEPTH = 40
 class _Tree:
     """Collects the pieces, and counts what may still be shown."""
 
+    opened: int
     left: int = MAX_NODES
     pieces: list[str] = field(default_factory=list[str])
 
@@ -39,7 +40,7 @@ class _Tree:
                 self.pieces.append(f'<div class="j-row">{label}{_scalar(value)}</div>')
 
     def _group(self, label: str, pairs: list[tuple[str, Json]], size: int, braces: str, depth: int) -> None:
-        opened = " open" if depth < OPEN_DEPTH else ""
+        opened = " open" if depth < self.opened else ""
         noun = ("key" if braces == "{}" else "item") + ("" if size == 1 else "s")
         self.pieces.append(
             f'<details class="j-group"{opened}><summary>{label}<span class="j-brace">{braces[0]}</span>'
@@ -57,9 +58,9 @@ class _Tree:
         self.pieces.append(f'</div><span class="j-brace j-end">{braces[1]}</span></details>')
 
 
-def json_tree(value: Json) -> Markup:
-    """A value as nested, foldable rows."""
-    tree = _Tree()
+def json_tree(value: Json, opened: int = OPEN_DEPTH) -> Markup:
+    """A value as nested, foldable rows; those of the first `opened` levels are open."""
+    tree = _Tree(opened)
     tree.add(value, "", 0)
     return Markup("".join(tree.pieces))  # noqa: S704 - every text in it was escaped above
 

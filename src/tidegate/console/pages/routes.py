@@ -14,6 +14,7 @@ from tidegate.console.pages.entities import EntityPages, ReadEntity
 from tidegate.console.pages.events import EventPages
 from tidegate.console.pages.names import KnownNames
 from tidegate.console.pages.overview import OverviewPage, ReadOverview
+from tidegate.console.pages.playground import MappingDryRuns, PlaygroundPages
 from tidegate.console.pages.queries import QueryError
 from tidegate.console.pages.rendering import Renderer
 from tidegate.core.errors import NotFoundError, TidegateError, UnavailableError
@@ -24,7 +25,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class ConsoleParts:
-    """What the console shows. `catalog` reads an entity as the embedded catalog has it; None without one."""
+    """What the console shows. `mapping_text` reads the mapping that runs now; `catalog` reads an entity as the embedded catalog has it; None without one."""
 
     engine: EngineOperations
     clock: Clock
@@ -33,6 +34,8 @@ class ConsoleParts:
     reasons: Callable[[], Sequence[str]]
     replay: Callable[[str], Awaitable[str]]
     overview: ReadOverview
+    dry_runs: MappingDryRuns
+    mapping_text: Callable[[], str]
     catalog: ReadEntity | None = None
     signs_out: bool = False
 
@@ -54,6 +57,7 @@ def console_routes(parts: ConsoleParts) -> list[BaseRoute]:
     events = EventPages(parts.engine, parts.clock, render, parts.replay, names)
     entities = EntityPages(parts.engine, render, parts.catalog)
     dead = DeadLetterPages(parts.engine, parts.clock, render)
+    playground = PlaygroundPages(parts.engine, render, parts.dry_runs, parts.mapping_text)
     pages: list[tuple[str, Endpoint, str]] = [
         ("/console", OverviewPage(render, parts.overview).show, "GET"),
         ("/console/events", events.listing, "GET"),
@@ -65,6 +69,10 @@ def console_routes(parts: ConsoleParts) -> list[BaseRoute]:
         ("/console/dead-letters", dead.listing, "GET"),
         ("/console/dead-letters/{verb}", dead.mend, "POST"),
         ("/console/dead-letters/progress/{number:int}", dead.progress, "GET"),
+        ("/console/playground", playground.page, "GET"),
+        ("/console/playground/preview", playground.preview, "POST"),
+        ("/console/playground/dry-run", playground.start, "POST"),
+        ("/console/playground/dry-run/{number:int}", playground.progress, "GET"),
     ]
 
     return [

@@ -168,7 +168,28 @@ addEventListener("click", (event) => {
   if (button.dataset.themeSwitch !== undefined) nextTheme();
   if (button.dataset.keys !== undefined) pick("#keys").showModal();
   if (button.dataset.fold) fold(button);
+  if (button.dataset.restore !== undefined) restore();
 });
+
+// --- The editor of the playground: Tab indents, unless Escape was pressed before it.
+
+let leaves = false;
+
+function restore() {
+  const editor = pick("[data-editor]");
+  editor.value = editor.defaultValue;
+  editor.dispatchEvent(new Event("input", { bubbles: true }));
+}
+addEventListener("keydown", (event) => {
+  if (!event.target.matches?.("[data-editor]")) return;
+  if (event.key === "Tab" && !event.shiftKey && !leaves) {
+    event.preventDefault();
+    event.target.setRangeText("  ", event.target.selectionStart, event.target.selectionEnd, "end");
+    event.target.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  leaves = event.key === "Escape";
+});
+addEventListener("submit", (event) => { if (event.target.matches("[data-stay]")) event.preventDefault(); });
 
 function fold(button) {
   const groups = all("details", pick(`#${button.dataset.fold}`));
@@ -210,7 +231,7 @@ addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const field = event.target.closest?.("input:not([type=checkbox]), textarea, select");
   if (field) {
-    if (event.key === "Escape") field.blur();
+    if (event.key === "Escape" && !field.matches("[data-editor]")) field.blur();
     return;
   }
   if (pick("dialog[open]")) return;
