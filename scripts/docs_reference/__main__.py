@@ -15,6 +15,7 @@ from scripts.docs_reference.lifecycle import (
     run_transitions,
 )
 from scripts.docs_reference.metrics import metrics_reference
+from scripts.docs_reference.openapi import operations_api, webhooks
 from scripts.docs_reference.settings import settings_reference
 
 MAKERS: Mapping[str, Callable[[], str]] = {
@@ -30,11 +31,16 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
     "run-states.svg": lambda: drawn("The states of a run", RUN_PLACES, run_edges()),
     "event-states.svg": lambda: drawn("The states of an event", EVENT_PLACES, event_edges()),
 }
+DESCRIPTIONS: Mapping[str, Callable[[], str]] = {
+    "openapi-operations.json": operations_api,
+    "openapi-webhooks.json": webhooks,
+}
 
 
 def generated() -> dict[Path, str]:
     """What every file with generated parts should hold."""
     files = {ROOT / "docs" / "images" / name: draw() for name, draw in DRAWINGS.items()}
+    files |= {ROOT / "docs" / "reference" / name: make() for name, make in DESCRIPTIONS.items()}
     for page in [ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         if names(text):

@@ -174,7 +174,9 @@ class Service:
 
     def get(self, path: str) -> Any:
         """GET a JSON document of the admin listener."""
-        with urlopen(self.admin + path, timeout=10) as answer:
+        token = self.env.get("TIDEGATE__ADMIN__TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with urlopen(Request(self.admin + path, headers=headers), timeout=10) as answer:
             return msgspec.json.decode(answer.read())
 
     def ready(self) -> Any:

@@ -207,7 +207,7 @@ def use(written: Written, service: Service) -> None:
         202
     ] * 5
     assert deliver(written, service, "2", signed=False) == 401
-    settle(service, bearer)
+    service.settle()
     for path in (
         "status",
         "overview",
@@ -254,16 +254,7 @@ def use(written: Written, service: Service) -> None:
     ask(written, service, "POST", replay, Authorization=bearer, Content_Type=json_type)
     redrive = "/api/deadletters/redrive"
     ask(written, service, "POST", redrive, Authorization=bearer, Content_Type=json_type, data='{"all": true}')
-    settle(service, bearer)
-
-
-def settle(service: Service, bearer: str) -> None:
-    while True:
-        request = Request(f"{service.admin}/api/status", headers={"Authorization": bearer})
-        with OPENER.open(request, timeout=10) as answer:
-            backlog = json.load(answer)["backlog"]
-        if not any(backlog[name] for name in ("queued_events", "ready_runs", "held_runs", "claimed_runs")):
-            return
+    service.settle()
 
 
 def command_lines(directory: Path, env: dict[str, str], service: Service) -> Iterator[tuple[str, bytes]]:
@@ -307,7 +298,7 @@ def test_no_secret_is_found_in_anything_that_was_written(tmp_path: Path, target:
             use(written, service)
             for line, output in command_lines(directory, env, service):
                 written.add(line, output)
-            settle(service, f"Bearer {SECRETS['admin']}")
+            service.settle()
             for path in directory.rglob("*.db*"):
                 written.add(f"{path.name} while it runs", path.read_bytes())
             assert service.terminate() == 0

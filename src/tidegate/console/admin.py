@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -80,6 +81,7 @@ def admin_app(parts: AdminParts) -> ASGIApp:
             EngineUnavailableError: _unavailable,
             msgspec.ValidationError: _invalid,
             msgspec.DecodeError: _invalid,
+            HTTPException: _no_such_request,
         },
     )
     return Guard(app, sessions)
@@ -91,6 +93,14 @@ async def _not_found(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     return json_response({"error": "invalid_request", "detail": str(error)}, 422)
+
+
+async def _no_such_request(_: Request, error: Exception) -> Response:
+    """No such path, or not with this method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    word = error.detail.lower().replace(" ", "_")
+    body = {"error": word, "detail": "see docs/reference/operations-api.md for what there is"}
+    return json_response(body, error.status_code, error.headers)
 
 
 async def _unavailable(_: Request, error: Exception) -> Response:

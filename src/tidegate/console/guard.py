@@ -22,7 +22,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 STATIC_PREFIX = f"{HOME}/static/"
 """Scripts and styles, the same for everybody: the only pages beside the login that need no token."""
 
-SAFE_METHODS = frozenset({"GET", "HEAD"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 MAX_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 30.0
 CONTENT_POLICY = (

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.console.answers import json_response
+from tidegate.console.answers import MAX_NUMBER, Text, json_response
 from tidegate.console.documents import document
 from tidegate.core.events import Json
 from tidegate.core.previews import DryRun, ItemsPreview
@@ -43,8 +43,8 @@ class PreviewRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A mapping (a whole file, or one resource config), and one of: an event, a run, or a kind with items."""
 
     mapping: str
-    event: str | None = None
-    run: int | None = None
+    event: Text | None = None
+    run: Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)] | None = None
     kind: str | None = None
     items: list[Json] = msgspec.field(default_factory=list[Json])
 

@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Annotated, TypeVar
 
 import msgspec
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.console.answers import json_response
+from tidegate.console.answers import MAX_NUMBER, Text, json_response
 from tidegate.console.documents import document, event_document, run_document
 from tidegate.core.entities import EntityRef
+from tidegate.core.errors import NotFoundError
 from tidegate.core.inspection import EventFilter, Page, RunFilter
 from tidegate.core.lifecycle import EventState, RunState
 from tidegate.core.overviews import Overview
@@ -24,11 +26,11 @@ MAX_BATCH = 10_000
 class DeadLetterRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Which dead letters, and whether only to count them. At least one condition, or `all`."""
 
-    ids: tuple[int, ...] = ()
-    path: str | None = None
-    processor: str | None = None
-    kind: str | None = None
-    error: str | None = None
+    ids: tuple[Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)], ...] = ()
+    path: Text | None = None
+    processor: Text | None = None
+    kind: Text | None = None
+    error: Text | None = None
     since: datetime | None = None
     until: datetime | None = None
     all: bool = False
@@ -91,15 +93,15 @@ class Operations:
     async def events(self, request: Request) -> Response:
         query = request.query_params
         where = EventFilter(
-            path=query.get("path"),
+            path=_text(query, "path"),
             state=_choice(EventState, query.get("state"), "state"),
-            delivery_id=query.get("delivery_id"),
-            processor=query.get("processor"),
-            kind=query.get("kind"),
-            resource_key=query.get("resource_key"),
+            delivery_id=_text(query, "delivery_id"),
+            processor=_text(query, "processor"),
+            kind=_text(query, "kind"),
+            resource_key=_text(query, "resource_key"),
             since=_time(query.get("since"), "since"),
             until=_time(query.get("until"), "until"),
-            text=query.get("text"),
+            text=_text(query, "text"),
         )
         return json_response({"events": document(await self._engine.find_events(where, _page(request)))})
 
@@ -113,17 +115,20 @@ class Operations:
         query = request.query_params
         where = RunFilter(
             state=_choice(RunState, query.get("state"), "state"),
-            path=query.get("path"),
-            processor=query.get("processor"),
-            kind=query.get("kind"),
-            error=query.get("error"),
+            path=_text(query, "path"),
+            processor=_text(query, "processor"),
+            kind=_text(query, "kind"),
+            error=_text(query, "error"),
             since=_time(query.get("since"), "since"),
             until=_time(query.get("until"), "until"),
         )
         return json_response({"runs": document(await self._engine.find_runs(where, _page(request)))})
 
     async def run(self, request: Request) -> Response:
-        return json_response(run_document(await self._engine.run(request.path_params["id"])))
+        number: int = request.path_params["id"]
+        if number > MAX_NUMBER:
+            raise NotFoundError(f"there is no run {number}")
+        return json_response(run_document(await self._engine.run(number)))
 
     async def writes(self, request: Request) -> Response:
         ref = EntityRef(request.path_params["blueprint"], request.path_params["identifier"])
@@ -155,9 +160,14 @@ def _page(request: Request) -> Page:
 def _number(text: str | None, name: str, default: int) -> int:
     if text is None:
         return default
-    if not text.isdecimal():
-        raise msgspec.ValidationError(f"`{name}` must be a whole number, got {text!r}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= MAX_NUMBER):
+        raise msgspec.ValidationError(f"`{name}` must be a whole number of at most {MAX_NUMBER}")
     return int(text)
+
+
+def _text(query: QueryParams, name: str) -> str | None:
+    text = query.get(name)
+    return None if text is None else msgspec.convert(text, Text)
 
 
 def _time(text: str | None, name: str) -> datetime | None:
