@@ -181,6 +181,18 @@ def test_the_headers_of_an_api_go_home_and_nowhere_else() -> None:
     with_client(use)
 
 
+def test_a_url_that_two_parsers_read_differently_is_refused() -> None:
+    """To some a backslash is a slash: the host of this one would be 127.0.0.1 here and evil.example there."""
+
+    async def use(client: FetchClient, server: Server) -> None:
+        url = server.url.replace("http://", "http://evil.example\\@")
+        for call in (client.get_json(url, headers=SECRET), client.api(url, headers=SECRET).get_json("x")):
+            with pytest.raises(FetchRefusedError, match="no URL that can be asked"):
+                await call
+
+    with_client(use, configured=True)
+
+
 def test_an_answer_is_bounded_by_what_it_unfolds_to() -> None:
     async def use(client: FetchClient, server: Server) -> None:
         with pytest.raises(FetchRefusedError, match="more than 1048576 bytes"):

@@ -1,6 +1,7 @@
 """The outgoing HTTP client: pooled, bounded, polite, and careful with credentials."""
 
-from tidegate.fetch.client import FetchApi, FetchClient, FetchLimits, FetchResponse
+from tidegate.fetch.calls import FetchLimits, FetchResponse
+from tidegate.fetch.client import FetchApi, FetchClient
 from tidegate.fetch.errors import FetchFailedError, FetchRefusedError, FetchStatusError, HostPausedError
 from tidegate.fetch.hosts import HostBreakers
 from tidegate.fetch.origins import Origin

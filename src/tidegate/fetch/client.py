@@ -1,4 +1,4 @@
-"""The outgoing HTTP client: one pooled session, bounded, polite to hosts that ask us to wait.
+"""The outgoing HTTP client: pooled, bounded, polite to hosts that ask us to wait.
 
 It does not retry by itself: a failure goes back to the run, which waits without holding a claim.
 """
@@ -8,63 +8,20 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
 
-import aiohttp
-import msgspec
-
 from tidegate.core.events import Json
 from tidegate.core.ports import Clock
+from tidegate.fetch.calls import Call, FetchLimits, FetchResponse, NotAnsweredError, Transport
 from tidegate.fetch.errors import FetchFailedError, FetchRefusedError, FetchStatusError, HostPausedError
+from tidegate.fetch.guarded import GuardedTransport
 from tidegate.fetch.hosts import HostBreakers
 from tidegate.fetch.origins import Origin, authority, shown
-from tidegate.fetch.policy import FetchPolicy, public_socket, without_credentials
+from tidegate.fetch.policy import FetchPolicy, without_credentials
+from tidegate.fetch.quick import QuickTransport
 from tidegate.fetch.retry_after import is_throttled, retry_after_seconds
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 READ_BYTES, QUOTED_CHARACTERS = 65_536, 500
-
-
-@dataclass(frozen=True, slots=True)
-class FetchLimits:
-    """Bounds of one request."""
-
-    total_seconds: float = 30.0
-    connect_seconds: float = 10.0
-    max_response_bytes: int = 64 * 1024 * 1024
-    max_connections: int = 100
-    max_connections_per_host: int = 0  # 0: no bound beyond max_connections
-
-
-@dataclass(frozen=True, slots=True)
-class FetchResponse:
-    """A 2xx answer, read whole."""
-
-    status: int
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Json:
-        """The body parsed as JSON. Raises FetchFailedError if it is not (a proxy's error page, say)."""
-        try:
-            return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, RecursionError) as error:
-            host = urlsplit(self.url).hostname or ""
-            message = f"{shown(self.url)} answered {self.status} with invalid JSON: {error}"
-            raise FetchFailedError(message, host=host, status=self.status) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request. `trusted`: its origin was configured, so it may lead anywhere and carry credentials."""
-
-    method: str
-    url: str
-    origin: Origin
-    trusted: bool
-    params: Mapping[str, str] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    json: Json = None
 
 
 class FetchClient:
@@ -85,7 +42,7 @@ class FetchClient:
         self._clock = clock
         self._limits = limits or FetchLimits()
         self._policy = policy or FetchPolicy()
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._transports: dict[bool, Transport] = {}
 
     def api(self, base_url: str, *, headers: Mapping[str, str] | None = None) -> "FetchApi":
         """One third party's API. The headers, credentials among them, go there and nowhere else.
@@ -127,11 +84,8 @@ class FetchClient:
         probing = self._breakers.is_paused(host)
         try:
             response = await self._follow(call)
-        except aiohttp.InvalidURL:
-            self._breakers.abandoned(host)
-            raise FetchRefusedError(f"{shown(call.url)} is no URL that can be asked") from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            message = f"{call.method} {shown(call.url)} failed: {type(error).__name__}: {error}".rstrip(": ")
+        except NotAnsweredError as error:
+            message = f"{call.method} {shown(call.url)} failed: {error}"
             self._breakers.failed(host, message)
             if probing:
                 raise self._paused(host, message) from error
@@ -148,7 +102,7 @@ class FetchClient:
         """
         first = call
         for _ in range(MAX_REDIRECTS):
-            response = await self._send(call)
+            response = await self._transport(call).send(call)
             location = response.headers.get("location")
             if response.status not in REDIRECTS or location is None or call.method not in ("GET", "HEAD"):
                 return response
@@ -157,25 +111,6 @@ class FetchClient:
                 raise FetchRefusedError(f"{shown(first.url)} redirects to another host, {shown(target)}")
             call = replace(call, url=target, params=None)
         raise FetchRefusedError(f"{shown(first.url)} redirects more than {MAX_REDIRECTS} times")
-
-    async def _send(self, call: Call) -> FetchResponse:
-        sent = dict(call.headers)
-        data: bytes | None = None
-        if call.json is not None:
-            data = msgspec.json.encode(call.json)
-            sent.setdefault("Content-Type", "application/json")
-        session = self._session(anywhere=call.trusted or self._policy.allow_private)
-        async with session.request(
-            call.method, call.url, params=call.params, headers=sent, data=data, allow_redirects=False
-        ) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > self._limits.max_response_bytes:
-                    limit = self._limits.max_response_bytes
-                    raise FetchRefusedError(f"{shown(call.url)} answered more than {limit} bytes")
-            plain = {name.lower(): value for name, value in response.headers.items()}
-            return FetchResponse(response.status, str(response.url), plain, bytes(body))
 
     def _paused(self, host: str, message: str) -> HostPausedError:
         return HostPausedError(message, retry_after_seconds=self._breakers.wait_seconds(host), host=host)
@@ -199,33 +134,20 @@ class FetchClient:
         said = without_credentials(said, call.headers, call.params or {})
         raise FetchStatusError(status, request, said[:QUOTED_CHARACTERS])
 
-    def _session(self, *, anywhere: bool) -> aiohttp.ClientSession:
-        """The pool for origins that are trusted, or the one for all others: they share no connection."""
-        known = self._sessions.get(anywhere)
-        if known is not None:
-            return known
-        limits = self._limits
-        connector = aiohttp.TCPConnector(
-            limit=limits.max_connections,
-            limit_per_host=limits.max_connections_per_host,
-            socket_factory=None if anywhere else public_socket,
-            happy_eyeballs_delay=0.25
-            if anywhere
-            else None,  # one address at a time, so that a refusal is seen
-        )
-        session = self._sessions[anywhere] = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=limits.total_seconds, sock_connect=limits.connect_seconds),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "tidegate"},
-        )
-        return session
+    def _transport(self, call: Call) -> Transport:
+        """Origins that are trusted, and all others, share no connection."""
+        anywhere = call.trusted or self._policy.allow_private
+        transport = self._transports.get(anywhere)
+        if transport is None:
+            transport = QuickTransport(self._limits) if anywhere else GuardedTransport(self._limits)
+            self._transports[anywhere] = transport
+        return transport
 
     async def close(self) -> None:
         """Close the pools. Idempotent."""
-        while self._sessions:
-            _, session = self._sessions.popitem()
-            await session.close()
+        while self._transports:
+            _, transport = self._transports.popitem()
+            await transport.close()
 
     async def __aenter__(self) -> "FetchClient":
         return self
@@ -264,10 +186,11 @@ class FetchApi:
 
         `path` may be a whole URL, as answers name their next page; raises FetchRefusedError if it leads elsewhere.
         """
-        url = path
         if not path.startswith(("http://", "https://")):
             url = f"{self.base_url}/{path.lstrip('/')}" if path else self.base_url
-        if Origin.of(url) != self.origin:
-            raise FetchRefusedError(f"{shown(url)} is not of {self.base_url}: its credentials stay at home")
+        elif Origin.of(path) == self.origin:
+            url = path
+        else:
+            raise FetchRefusedError(f"{shown(path)} is not of {self.base_url}: its credentials stay at home")
         sent = {**self.headers, **(headers or {})}
         return await self.client.send(Call(method, url, self.origin, True, params, sent, json))

@@ -1,0 +1,81 @@
+"""What one request of the outgoing client is, and what comes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tidegate.core.events import Json
+from tidegate.fetch.errors import FetchFailedError, FetchRefusedError
+from tidegate.fetch.origins import Origin, shown
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """Bounds of one request."""
+
+    total_seconds: float = 30.0
+    connect_seconds: float = 10.0
+    max_response_bytes: int = 64 * 1024 * 1024
+    max_connections: int = 100
+    max_connections_per_host: int = 0  # 0: no bound beyond max_connections
+
+    def check_size(self, size: int, url: str) -> None:
+        """Raises FetchRefusedError if an answer is too large."""
+        if size > self.max_response_bytes:
+            raise FetchRefusedError(f"{shown(url)} answered more than {self.max_response_bytes} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResponse:
+    """A 2xx answer, read whole."""
+
+    status: int
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Json:
+        """The body parsed as JSON. Raises FetchFailedError if it is not (a proxy's error page, say)."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            host = urlsplit(self.url).hostname or ""
+            message = f"{shown(self.url)} answered {self.status} with invalid JSON: {error}"
+            raise FetchFailedError(message, host=host, status=self.status) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `trusted`: its origin was configured, so it may lead anywhere and carry credentials."""
+
+    method: str
+    url: str
+    origin: Origin
+    trusted: bool
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    json: Json = None
+
+    @property
+    def data(self) -> bytes | None:
+        """The body to send, if there is one."""
+        return None if self.json is None else msgspec.json.encode(self.json)
+
+
+class NotAnsweredError(Exception):
+    """There was no answer: the message says what happened on the way. Stays inside this package."""
+
+
+class Transport(Protocol):
+    """Carries single requests. Belongs to one event loop; close it when done."""
+
+    async def send(self, call: Call) -> FetchResponse:
+        """The answer, whatever its status, redirects included. Raises NotAnsweredError and FetchRefusedError."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections. Idempotent."""
+        ...
