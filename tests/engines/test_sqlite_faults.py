@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
+from socket import AF_UNIX, SOCK_DGRAM, socket
 from threading import Event as ThreadEvent
 
 import apsw
@@ -281,6 +282,58 @@ def test_who_waits_sees_what_another_process_commits(
             async with asyncio.timeout(30):
                 while not await one.claim_events(1):
                     await one.wait(3600)
+
+    asyncio.run(scenario())
+
+
+def test_who_commits_rings_who_waits_in_another_process(
+    path: Path, clock: FakeClock, make_event: MakeEvent
+) -> None:
+    async def scenario() -> None:
+        async with SqliteEngine.open(path, clock=clock) as one, SqliteEngine.open(path, clock=clock) as two:
+            for _ in range(3):
+                waiting = asyncio.create_task(one.wait(3600, runs=False))
+                await asyncio.sleep(0)
+                await two.enqueue(make_event())
+                async with asyncio.timeout(30):
+                    await waiting
+                assert len(await one.claim_events(1)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_looks_by_itself_where_nobody_can_ring(
+    path: Path, clock: FakeClock, make_event: MakeEvent
+) -> None:
+    path.with_name(f"{path.name}-bells").write_text("in the way")
+
+    async def scenario() -> None:
+        async with SqliteEngine.open(path, clock=clock) as one, SqliteEngine.open(path, clock=clock) as two:
+            waiting = asyncio.create_task(one.wait(3600, runs=False))
+            await asyncio.sleep(0)
+            await two.enqueue(make_event())
+            async with asyncio.timeout(30):
+                await waiting
+            assert len(await one.claim_events(1)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_bell_of_a_killed_process_is_taken_down(
+    path: Path, clock: FakeClock, make_event: MakeEvent
+) -> None:
+    bells = path.with_name(f"{path.name}-bells")
+
+    async def scenario() -> None:
+        async with SqliteEngine.open(path, clock=clock) as one:
+            bells.mkdir()
+            with socket(AF_UNIX, SOCK_DGRAM) as dead:
+                dead.bind(str(bells / "dead"))
+            await one.enqueue(make_event())
+            assert list(bells.iterdir()) == []
+            await one.wait(0.001)
+            assert len(list(bells.iterdir())) == 1
+        assert list(bells.iterdir()) == []
 
     asyncio.run(scenario())
 

@@ -1,5 +1,6 @@
 """One SQLite connection, typed: the only module of this engine that touches apsw."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ CorruptError = apsw.CorruptError
 BUSY_SECONDS = 5.0
 """How long to wait for another process that writes."""
 
+_BUSY_PAUSE_SECONDS = 0.0005
+
 _CACHED_STATEMENTS = 256
 _BUGS = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.MisuseError, apsw.BindingsError)
 
@@ -29,12 +32,21 @@ class Database:
         """Raises SqliteError."""
         flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
         self._connection: Any = apsw.Connection(str(path), flags, statementcachesize=_CACHED_STATEMENTS)
-        self._connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
+        self._connection.set_busy_handler(self._wait_for_others)
         # Without it, SQLite compiles a statement anew whenever a value compared with a column of a partial
         # index changes, which costs several times as much as running it.
         self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self._execute: Any = None
+        self._busy_since = 0.0
         self._renew()
+
+    def _wait_for_others(self, tries: int) -> bool:
+        """Another process writes: try again soon. SQLite's own pauses grow to 100 ms, and a commit takes one."""
+        now = time.monotonic()
+        if tries == 0:
+            self._busy_since = now
+        time.sleep(_BUSY_PAUSE_SECONDS)
+        return now - self._busy_since < BUSY_SECONDS
 
     def run(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Execute a statement whose rows do not matter; answers how many rows it changed."""

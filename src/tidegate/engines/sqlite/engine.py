@@ -30,6 +30,7 @@ from tidegate.core.runs import EventClaim, Routing, RunClaim, Settlement
 from tidegate.core.samples import Sample
 from tidegate.engines.instants import optional_time, to_us
 from tidegate.engines.sqlite.database import SqliteError
+from tidegate.engines.sqlite.doorbell import Doorbell
 from tidegate.engines.sqlite.events import (
     EventsLent,
     claim_events,
@@ -59,7 +60,7 @@ from tidegate.engines.stored import encode_headers
 from tidegate.engines.wakeups import Wakeups, Work
 
 POLL_SECONDS = 0.5
-"""How soon a waiter looks again by itself: other processes that share the file cannot wake it."""
+"""How soon a waiter looks again by itself if other processes that share the file cannot ring it."""
 
 
 class SqliteEngine:
@@ -68,11 +69,14 @@ class SqliteEngine:
     Several processes may open the same file.
     """
 
-    def __init__(self, writer: Writer, reader: Reader, poll_seconds: float) -> None:
+    def __init__(
+        self, writer: Writer, reader: Reader, doorbell: Doorbell, poll_seconds: float | None
+    ) -> None:
         self._writer = writer
         self._reader = reader
         self._wakeups = writer.wakeups
         self._clock = writer.clock
+        self._doorbell = doorbell
         self._poll_seconds = poll_seconds
         self._last_served = ""
 
@@ -85,7 +89,7 @@ class SqliteEngine:
         clock: Clock,
         lease_seconds: float = 30.0,
         max_backlog: int = 1_000_000,
-        poll_seconds: float = POLL_SECONDS,
+        poll_seconds: float | None = None,
     ) -> "AsyncGenerator[SqliteEngine]":
         """Open a file until the block ends; it and its folder are created if they are missing.
 
@@ -93,14 +97,15 @@ class SqliteEngine:
         """
         database = await asyncio.to_thread(open_writer, path)
         wakeups = Wakeups(clock)
-        writer = Writer(database, str(path), clock, wakeups, lease_seconds, max_backlog)
+        doorbell = Doorbell(path)
+        writer = Writer(database, str(path), clock, wakeups, doorbell.ring, lease_seconds, max_backlog)
         try:
             reader = Reader(path)
         except SqliteError as error:
             database.close()
             raise ConfigurationError(f"the engine's file {path} cannot be read: {error}") from None
         writer.start()
-        engine = cls(writer, reader, poll_seconds)
+        engine = cls(writer, reader, doorbell, poll_seconds)
         try:
             yield engine
         finally:
@@ -111,6 +116,7 @@ class SqliteEngine:
         self._wakeups.close()
         await self._writer.close()
         await self._reader.close()
+        self._doorbell.close()
 
     def wake(self) -> None:
         """Let every `wait` look again, as after a step of a fake clock."""
@@ -165,7 +171,9 @@ class SqliteEngine:
 
     async def wait(self, timeout_seconds: float, *, events: bool = True, runs: bool = True) -> None:
         wants = {Work.EVENTS: events, Work.RUNS: runs}
-        timeout_seconds = min(timeout_seconds, self._poll_seconds)
+        heard = self._doorbell.listen(self._wakeups.added)
+        poll_seconds = self._poll_seconds or (timeout_seconds if heard else POLL_SECONDS)
+        timeout_seconds = min(timeout_seconds, poll_seconds)
         await self._wakeups.wait(frozenset(work for work in Work if wants[work]), timeout_seconds)
 
     # A caller that was cancelled while its claims were committed does not know them: without these, their

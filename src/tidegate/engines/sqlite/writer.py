@@ -66,12 +66,15 @@ class Order(Generic[ResultT]):
 
 @dataclass(eq=False, slots=True)
 class Writer:
-    """Commits operations. Made, used and closed in one event loop; `where` names the file in errors."""
+    """Commits operations. Made, used and closed in one event loop; `where` names the file in errors, `ring`
+    tells other processes what may be claimable.
+    """
 
     database: Database
     where: str
     clock: Clock
     wakeups: Wakeups
+    ring: Callable[[set[Work]], None]
     lease_seconds: float
     max_backlog: int
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -131,6 +134,8 @@ class Writer:
             orders, last = self._drain(first)
             wanted = [order for order in orders if not order.future.cancelled()]
             added = self._commit(wanted) if wanted else set[Work]()
+            if added:
+                self.ring(added)
             with suppress(RuntimeError):  # the loop was closed before this engine
                 self._loop.call_soon_threadsafe(self._publish, wanted, added)
             if last:
