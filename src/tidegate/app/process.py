@@ -10,6 +10,7 @@ from tidegate.app.service import Addresses, Service
 from tidegate.app.station import ALONE, Station
 from tidegate.authoring import Integration
 from tidegate.config import Settings
+from tidegate.worker.stalls import StallGuard
 
 BEAT_SECONDS = 1.0
 
@@ -37,6 +38,8 @@ async def serve(integration: Integration, settings: Settings, voice: Voice, stat
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     if station.board is None:
         loop.add_signal_handler(signal.SIGINT, stop.set)
+    guard = StallGuard(settings.stall_seconds + BEAT_SECONDS)
+    guard.install()
     async with composed(integration, settings, station) as service:
 
         def ready() -> None:
@@ -46,7 +49,7 @@ async def serve(integration: Integration, settings: Settings, voice: Voice, stat
         if service.work is not None:
             service.work.on_prepared = ready
         voice.listening(await service.start())
-        beating = asyncio.create_task(_keep_beating(service, station, voice), name="tidegate-beat")
+        beating = asyncio.create_task(_keep_beating(service, station, voice, guard), name="tidegate-beat")
         if service.work is None:
             ready()
         await _until(stop, service)
@@ -55,6 +58,7 @@ async def serve(integration: Integration, settings: Settings, voice: Voice, stat
         await service.stop()
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
+        guard.remove()
         if service.work is not None and service.work.error is not None:
             raise service.work.error
 
@@ -68,10 +72,11 @@ async def _until(stop: asyncio.Event, service: Service) -> None:
         wait.cancel()
 
 
-async def _keep_beating(service: Service, station: Station, voice: Voice) -> None:
+async def _keep_beating(service: Service, station: Station, voice: Voice, guard: StallGuard) -> None:
     """Say that the loop turns, and post how this process is."""
     while True:
         voice.beat()
+        guard.arm()
         _post(service, station)
         await asyncio.sleep(BEAT_SECONDS)
 

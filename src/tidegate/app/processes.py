@@ -14,9 +14,10 @@ import uvloop
 from tidegate.app.condition import Board
 from tidegate.app.link import Link, Ready
 from tidegate.app.listeners import bind_sockets, check_admin
-from tidegate.app.process import Voice, serve
+from tidegate.app.process import BEAT_SECONDS, Voice, serve
 from tidegate.app.roles import Role
 from tidegate.app.service import Addresses
+from tidegate.app.stacks import ask_for_stack, write_stack_on_demand
 from tidegate.app.station import Sockets, Station
 from tidegate.app.supervisor import Bounds, Child, Supervisor
 from tidegate.authoring import Integration
@@ -24,7 +25,8 @@ from tidegate.config import Settings
 from tidegate.ingress import address_of
 from tidegate.telemetry import forget_gauges
 
-SILENCE_SECONDS = 15.0
+STALLS_UNTIL_KILLED = 3
+"""How many times `stall_seconds` a process may stand still: by then its own guard has tried twice."""
 
 _PREFIX = "tidegate-run-"
 
@@ -38,6 +40,7 @@ class Crew:
     sockets: Sockets
     board: Board
     metrics: Path
+    stacks: Path
 
     def roles(self) -> dict[str, Role]:
         """The processes by name; the first proves the configuration."""
@@ -78,6 +81,7 @@ class Crew:
             if bound is not None and kept is None:
                 bound.close()
         station = Station(name, frozenset({role}), mine, Board(self.board.directory), self.metrics)
+        write_stack_on_demand(self.stacks / name)
         integration = self.load()
         link = Link(pipe)
         paths = tuple(dict.fromkeys(registration.path for registration in integration.registrations))
@@ -116,11 +120,13 @@ def supervise(
         supervisor = Supervisor(
             children=[Child(name, last=role is Role.ADMIN) for name, role in crew.roles().items()],
             main=lambda name, pipe: guarded(lambda: crew.work(name, pipe)),
-            bounds=Bounds(settings.drain_seconds, SILENCE_SECONDS),
+            bounds=Bounds(
+                settings.drain_seconds, (settings.stall_seconds + BEAT_SECONDS) * STALLS_UNTIL_KILLED
+            ),
             started=lambda ready: started(ready, crew.addresses()),
             draining=draining,
             missing=crew.missing,
-            stuck=lambda _: "",
+            where=lambda name, pid: ask_for_stack(pid, crew.stacks / name),
             release_sockets=crew.release_sockets,
         )
         return supervisor.run()
@@ -137,8 +143,8 @@ def _clear_up() -> None:
 
 
 def _crew(settings: Settings, load: Callable[[], Integration], directory: Path) -> Crew:
-    board, metrics = directory / "board", directory / "metrics"
-    board.mkdir()
-    metrics.mkdir()
+    board, metrics, stacks = (directory / name for name in ("board", "metrics", "stacks"))
+    for each in (board, metrics, stacks):
+        each.mkdir()
     roles = {Role.ADMIN} if settings.role == "worker" else {Role.ADMIN, Role.INGRESS}
-    return Crew(settings, load, bind_sockets(settings, roles), Board(board), metrics)
+    return Crew(settings, load, bind_sockets(settings, roles), Board(board), metrics, stacks)

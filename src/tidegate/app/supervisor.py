@@ -65,7 +65,8 @@ class Supervisor:
     configuration: the others begin when it is ready.
 
     `started` is called when the first child is ready, `draining` when a signal came, `missing` with the name and state of a child that is
-    not at work, `stuck` before one is killed because it does not answer.
+    not at work, `where` asked, by its name and process id, where one stands that does not
+    answer, before it is killed.
     """
 
     children: Sequence[Child]
@@ -74,7 +75,7 @@ class Supervisor:
     started: Callable[[Ready], None]
     draining: Callable[[], None]
     missing: Callable[[str, str], None]
-    stuck: Callable[[Child], str]
+    where: Callable[[str, int], str]
     release_sockets: Callable[[], None]
     _exit_code: int = 0
     _stop_at: float | None = None
@@ -220,8 +221,9 @@ class Supervisor:
             child.heard = False
             if child.process is not None and child.silent_looks * LOOK_SECONDS > self.bounds.silence_seconds:
                 seconds = child.silent_looks * LOOK_SECONDS
-                where = self.stuck(child)
-                logger.error("%s has stood still for %.0f s and is killed%s", child.name, seconds, where)
+                where = self.where(child.name, child.process.pid or 0)
+                place = f", at {where}" if where else ""
+                logger.error("%s has stood still for %.0f s and is killed%s", child.name, seconds, place)
                 child.process.kill()
                 child.silent_looks = 0
 

@@ -215,6 +215,11 @@ class Settings(BaseSettings):
     )
     target: Literal["catalog", "port"] = Field(default="catalog", description="Where entities go.")
     run_timeout_seconds: Seconds = Field(default=120.0, description="How long one attempt of a run may take.")
+    stall_seconds: Seconds = Field(
+        default=5.0,
+        description="How long a processor may compute or block without awaiting before its attempt is stopped. "
+        "A worker process that stands still three times as long is killed and started again.",
+    )
     drain_seconds: Seconds = Field(default=25.0, description="How long a shutdown waits for what is in hand.")
     engine: EngineSettings = EngineSettings()
     port: PortSettings = PortSettings()

@@ -120,13 +120,14 @@ class RunProcessor:
         self, registration: Registration, claim: RunClaim
     ) -> AbstractWebhookProcessor | Ignored | Rerouted:
         """The instance that routed the event, or a fresh one that was asked again."""
-        kept = self.instances.take(claim.event.id, claim.processor)
+        routes = claim.config == ROUTING_CONFIG
+        kept = None if routes else self.instances.take(claim.event.id, claim.processor)
         if kept is not None:
             return kept
         processor = self.registry.create(registration, claim.event)
         async with asyncio.timeout(self.router.limits.timeout_seconds):
             wanted = await self.router.wanted_by(processor, claim.processor)
-        if claim.config == ROUTING_CONFIG:
+        if routes:
             self.instances.put(claim.event.id, claim.processor, processor, uses=len(wanted.runs))
             return Rerouted(wanted.runs, wanted.reason)
         return processor if wanted.runs else Ignored(wanted.reason)

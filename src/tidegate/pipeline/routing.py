@@ -52,7 +52,10 @@ class Router:
             return Routing(reason=f"routing it stopped the worker {claim.expirations} times", dead=True)
         began = self.clock.monotonic()
         registrations = self.registry.registrations(event.path)
-        answers = [await self._ask(registration, event) for registration in registrations]
+        if claim.expirations:
+            answers = [self._ask_apart(registration, claim) for registration in registrations]
+        else:
+            answers = [await self._ask(registration, event) for registration in registrations]
         runs = tuple(request for answer in answers for request in answer.runs)
         reason = "; ".join(answer.reason for answer in answers if answer.reason)
         if not registrations:
@@ -60,6 +63,13 @@ class Router:
         spent = self.clock.monotonic() - began
         self.telemetry.emit(EventRouted(event.id, event.path, len(runs), "" if runs else reason, spent))
         return Routing(runs=runs, reason="" if runs else reason)
+
+    def _ask_apart(self, registration: Registration, claim: EventClaim) -> Wanted:
+        """A worker died while it routed this event, or another one beside it. One of the processors may be why:
+        each is asked in a run of its own, which is processed alone if that happens again.
+        """
+        reason = f"the worker stopped {claim.expirations} times while it routed this event or others"
+        return Wanted(runs=(RunRequest(registration.name, ROUTING_CONFIG, "", None, None, 0.0, reason),))
 
     async def _ask(self, registration: Registration, event: StoredEvent) -> Wanted:
         try:

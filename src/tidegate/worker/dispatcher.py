@@ -4,8 +4,9 @@ One place is kept for every processor that has nothing in hand, so that a hangin
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from tidegate.core.errors import EngineUnavailableError, StaleClaimError
 from tidegate.core.ports import Clock, Engine
@@ -20,6 +21,11 @@ from tidegate.worker.reports import report
 from tidegate.worker.wakeups import POLL_SECONDS, Wakeup
 
 SETTLE_PAUSE_SECONDS = 0.2
+
+SUSPICIOUS_EXPIRATIONS = 2
+"""A run whose worker died so often is processed alone: whoever is in hand with it dies with it."""
+
+SUSPECT_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,10 @@ class Dispatcher:
     telemetry: Telemetry
     limits: WorkerLimits = WorkerLimits()
     _routings: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    _runs: dict[asyncio.Task[None], RunClaim] = field(default_factory=dict[asyncio.Task[None], RunClaim])
+    _runs: dict[asyncio.Task[object], RunClaim] = field(default_factory=dict[asyncio.Task[object], RunClaim])
     _routing_wakeup: Wakeup | None = None
     _run_wakeup: Wakeup | None = None
+    _left: asyncio.Event = field(default_factory=asyncio.Event)
     _draining: bool = False
 
     @property
@@ -92,7 +99,7 @@ class Dispatcher:
         self._draining = True
         _ring(self._routing_wakeup)
         _ring(self._run_wakeup)
-        tasks = {*self._routings, *self._runs}
+        tasks: set[asyncio.Task[Any]] = {*self._routings, *self._runs}
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=limit_seconds)
             for task in late:
@@ -107,13 +114,19 @@ class Dispatcher:
             return []
         asked_at = self.clock.monotonic()
         claims = await self.engine.claim_runs(room.places, room.excluding)
+        suspects = [claim for claim in claims if _is_suspicious(claim)]
         for claim in claims:
-            self._start_run(claim, asked_at)
+            if claim in suspects[1:]:
+                self._give_back(claim, asked_at)
+            else:
+                self._start_run(claim, asked_at)
         return claims
 
     def _room(self) -> "_Room":
         """How many runs may be claimed now, and of which processors not."""
         free = self.limits.runs - len(self._runs)
+        if any(map(_is_suspicious, self._runs.values())):
+            free = 0
         if self.applier.breaker.is_open:
             # One run at a time probes the target, once its pause is over.
             free = 0 if self._runs or self._target_wait_seconds() > 0 else min(free, 1)
@@ -149,13 +162,29 @@ class Dispatcher:
         await self._until_committed(lambda: self.engine.route(claim, routing), self._lease_end())
 
     def _start_run(self, claim: RunClaim, asked_at: float) -> None:
-        task = asyncio.create_task(self._run(claim, asked_at), name=f"tidegate-run-{claim.run_id}")
+        self._keep(claim, self._run(claim, asked_at))
+
+    def _give_back(self, claim: RunClaim, asked_at: float) -> None:
+        """One suspect at a time: the others must not be in hand when it takes this process down."""
+        suspect = Released(SUSPECT_PAUSE_SECONDS, "it waits for another run that its workers died of")
+        lease_end = asked_at + self.engine.lease_seconds
+        self._keep(claim, self._until_committed(lambda: self.engine.settle(claim, suspect), lease_end))
+
+    def _keep(self, claim: RunClaim, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work, name=f"tidegate-run-{claim.run_id}")
         self._runs[task] = claim
         task.add_done_callback(self._run_ended)
 
-    def _run_ended(self, task: asyncio.Task[None]) -> None:
+    def _run_ended(self, task: asyncio.Task[object]) -> None:
         self._runs.pop(task, None)
+        self._left.set()
         _ring(self._run_wakeup)
+
+    async def _alone(self) -> None:
+        """Wait until nothing else is in hand."""
+        while len(self._runs) > 1:
+            self._left.clear()
+            await self._left.wait()
 
     async def _run(self, claim: RunClaim, asked_at: float) -> None:
         task = asyncio.current_task()
@@ -171,6 +200,8 @@ class Dispatcher:
     async def _attempt(self, claim: RunClaim, lease: Lease) -> Settlement | None:
         """The attempt's settlement; None if the lease is lost and there is nothing to settle."""
         try:
+            if _is_suspicious(claim):
+                await self._alone()
             return await self.processor.process(claim, lease.holds)
         except StaleClaimError:
             return None
@@ -205,6 +236,10 @@ class Dispatcher:
                 if self.clock.monotonic() >= ends_at:
                     return False
                 await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+
+
+def _is_suspicious(claim: RunClaim) -> bool:
+    return claim.expirations >= SUSPICIOUS_EXPIRATIONS
 
 
 def _ring(wakeup: Wakeup | None) -> None:
