@@ -1,6 +1,6 @@
 """The console over a million stored events: how soon each page answers, and what open pages cost the ingest.
 
-    python -m bench.console [--events 1000000] [--rounds 3] [--seconds 8] [--tabs 5] [--file FILE]
+    python -m bench.console [--events 1000000] [--rounds 7] [--seconds 4] [--tabs 5] [--file FILE]
 
 A real `tidegate run`. Pages are timed from the request to the last byte of the answer, while webhooks come in.
 The ingest is measured with and without tabs that renew themselves as the pages' script does, in turns.
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import aiohttp
 
+from bench.compare.meter import cpu_seconds
 from bench.stored import fill
 from tests.app.service_process import Service, write_integration
 
@@ -105,31 +106,50 @@ async def measure(service: Service, options: argparse.Namespace) -> None:
     load.cancel()
     await asyncio.gather(load, return_exceptions=True)
     await asyncio.to_thread(service.settle, 600)
-    alone: list[float] = []
-    watched: list[float] = []
+    await _compare(service, options)
+
+
+async def _compare(service: Service, options: argparse.Namespace) -> None:
+    """The ingest alone and with tabs open, in turns. Neighbours on the machine disturb both; pairs even that out."""
+    open_tabs = (TABS * options.tabs)[: options.tabs]
+    idle = await _cpu_of(service, options.seconds)
+    rates: dict[str, list[float]] = {"no console open": [], f"{options.tabs} tabs open": []}
+    drops: list[float] = []
+    watched_cpu = 0.0
     for _ in range(options.rounds):
-        alone.append(await ingest(service, options.seconds))
+        alone = await ingest(service, options.seconds)
         await asyncio.to_thread(service.settle, 600)
-        open_tabs = (TABS * options.tabs)[: options.tabs]
         tabs = [asyncio.create_task(tab(service, path, every)) for path, every in open_tabs]
-        watched.append(await ingest(service, options.seconds))
+        watched = await ingest(service, options.seconds)
+        await asyncio.to_thread(service.settle, 600)
+        watched_cpu += await _cpu_of(service, options.seconds) / options.rounds
         for each in tabs:
             each.cancel()
         await asyncio.gather(*tabs, return_exceptions=True)
-        await asyncio.to_thread(service.settle, 600)
+        for kept, rate in zip(rates.values(), (alone, watched), strict=True):
+            kept.append(rate)
+        drops.append(1 - watched / alone)
     print(f"\n{'accepted a second':34}{'min':>9}{'median':>9}{'max':>9}")
-    for name, rates in (("no console open", alone), (f"{options.tabs} tabs open", watched)):
-        print(f"{name:34}{min(rates):9.0f}{statistics.median(rates):9.0f}{max(rates):9.0f}")
-    drop = 1 - statistics.median(watched) / statistics.median(alone)
-    print(f"{'the console costs':34}{drop:18.1%}")
+    for name, found in rates.items():
+        print(f"{name:34}{min(found):9.0f}{statistics.median(found):9.0f}{max(found):9.0f}")
+    print(f"{'drop, median of pairs':34}{statistics.median(drops):18.1%}")
+    print(f"{'CPU of the open tabs, of one core':34}{watched_cpu - idle:18.1%}")
+
+
+async def _cpu_of(service: Service, seconds: float) -> float:
+    """How much of a core the service uses while no webhook comes in."""
+    pids = [service.process.pid]
+    began, before = time.monotonic(), cpu_seconds(pids)
+    await asyncio.sleep(seconds)
+    return (cpu_seconds(pids) - before) / (time.monotonic() - began)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.console", description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--tabs", type=int, default=5)
     parser.add_argument("--file", type=Path, default=None)
     options = parser.parse_args()

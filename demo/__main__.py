@@ -71,7 +71,8 @@ async def _demo(arguments: argparse.Namespace, display: Display, directory: Path
             await until_ready(tidegate, settings, session)
         await mlflow.create_webhook(settings.webhook_url, settings.secret)
         display.line(
-            f"  MLflow   {mlflow.url}\n  Tidegate {settings.webhook_url} (webhooks), {settings.admin_url}"
+            f"  MLflow   {mlflow.url}\n  Tidegate {settings.webhook_url} (webhooks)\n"
+            f"  Console  {settings.admin_url}/console"
         )
         watch = await stack.enter_async_context(watching(session, settings.admin_url))
         driver = Driver(mlflow, session, settings.admin_url, watch, display, Scenario(arguments.seed))
@@ -131,8 +132,8 @@ async def _stay(
 ) -> None:
     """Keep everything up until Ctrl-C, and show what changes in the catalog meanwhile."""
     display.line()
-    display.line(f"The catalog: {settings.admin_url}/v1/blueprints/{MODEL}/entities")
-    display.line(f"What became of each event: {settings.admin_url}/api/events")
+    display.line(f"Look around in the console: [bold]{settings.admin_url}/console[/]")
+    display.line(f"The catalog as programs read it: {settings.admin_url}/v1/blueprints/{MODEL}/entities")
     display.line(f"Change something in MLflow, {mlflow.url}/#/models, and see it here. Ctrl-C ends the demo.")
     shown = watch.current
     while True:

@@ -1,13 +1,14 @@
 """Dead letters by cause: errors that differ only in names and numbers are one cause, and have one remedy."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
 from tidegate.core.causes import cause_of
 from tidegate.core.inspection import RunRecord
+from tidegate.core.lifecycle import EventState
 
 _ADVICE: tuple[tuple[str, str], ...] = (
     (
@@ -80,11 +81,27 @@ def advice_for(text: str) -> str:
     return _OTHERWISE
 
 
-def grouped(runs: Iterable[RunRecord], examples: int) -> list[Cause]:
-    """Causes of dead runs (newest first), the most frequent first."""
-    members: dict[str, list[RunRecord]] = {}
-    for run in runs:
-        members.setdefault(cause_key(run), []).append(run)
+def event_advice(state: EventState, reason: str) -> str:
+    """What to do about an event that did not end well; empty if there is nothing to do."""
+    match state:
+        case EventState.REJECTED:
+            return (
+                "The processor's authenticate or validate_payload said no: as a rule the secret is not the one that"
+                " the sender signs with. Mend it, restart, then press Replay."
+            )
+        case EventState.IGNORED:
+            return (
+                "If it should have been processed, look at the processor's should_process_event and"
+                " get_matching_kinds, and at the kinds of the mapping. Mend that, restart, then press Replay."
+            )
+        case EventState.DEAD:
+            return advice_for(reason)
+        case _:
+            return ""
+
+
+def causes_of(members: Mapping[str, list[RunRecord]], examples: int) -> list[Cause]:
+    """Dead runs (newest first) by their causes' keys, as causes, the most frequent first."""
     causes = [_cause(key, found, examples) for key, found in members.items()]
     return sorted(causes, key=lambda cause: (-cause.count, cause.key))
 

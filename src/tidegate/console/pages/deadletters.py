@@ -7,11 +7,12 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.console.pages.causes import Cause, grouped
+from tidegate.console.pages.causes import Cause, cause_key, causes_of
 from tidegate.console.pages.mending import Job, Mender, Verb, Wanted, dead_runs
 from tidegate.console.pages.queries import QueryError
 from tidegate.console.pages.rendering import Renderer, asks_for_a_part
 from tidegate.core.errors import NotFoundError
+from tidegate.core.inspection import RunRecord
 from tidegate.core.ports import Clock, EngineOperations
 
 GROUPED = 5_000
@@ -67,18 +68,21 @@ class DeadLetterPages:
 
     async def _page(self, request: Request, job: Job | None, fragment: str) -> Response:
         if fragment == "job" and asks_for_a_part(request):
-            return self.render.answer(request, "dead_letters.html", {"job": job}, fragment="job")
+            return await self.render.answer(request, "dead_letters.html", {"job": job}, fragment="job")
         found = await self._grouping()
         values = {"causes": found.causes, "total": found.total, "grouped": found.grouped, "job": job}
-        return self.render.answer(request, "dead_letters.html", values, fragment="list")
+        return await self.render.answer(request, "dead_letters.html", values, fragment="list")
 
     async def _grouping(self) -> Grouping:
         async with self._turn:  # several pages, one reading
             total, now = (await self.engine.backlog()).dead_runs, self.clock.monotonic()
             last = self._last
             if last is None or last.total != total or now - last.made_at > KEPT_SECONDS:
-                runs = [run async for run in dead_runs(self.engine, Wanted(), GROUPED)]
-                last = self._last = Grouping(grouped(runs, EXAMPLES), len(runs), total, now)
+                members: dict[str, list[RunRecord]] = {}
+                async for run in dead_runs(self.engine, Wanted(), GROUPED):
+                    members.setdefault(cause_key(run), []).append(run)
+                count = sum(map(len, members.values()))
+                last = self._last = Grouping(causes_of(members, EXAMPLES), count, total, now)
             return last
 
 

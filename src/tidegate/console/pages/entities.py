@@ -23,7 +23,7 @@ from tidegate.core.runs import WriteAction
 
 PAGE_ENTITIES = 50
 PAGE_WRITES = 25
-SEARCH_SECONDS = 0.2
+SEARCH_SECONDS = 0.15
 
 ReadEntity: TypeAlias = Callable[[EntityRef], Awaitable[Json]]
 """An entity as the catalog has it now; None if it has none."""
@@ -78,7 +78,7 @@ class EntityPages:
             "first": after is None,
             "resume": resume,
         }
-        return self.render.answer(request, "entities.html", values, fragment="list")
+        return await self.render.answer(request, "entities.html", values, fragment="list")
 
     async def one(self, request: Request) -> Response:
         ref = _named(request)
@@ -99,7 +99,7 @@ class EntityPages:
             "current": masked_payload(current),
             "drift": _drift(writes, current) if self.catalog is not None and page.before is None else [],
         }
-        return self.render.answer(request, "entity.html", values, fragment="story")
+        return await self.render.answer(request, "entity.html", values, fragment="story")
 
     async def _run(self, run_id: int) -> RunDetail | None:
         try:

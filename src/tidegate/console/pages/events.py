@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from tidegate.console.documents import event_document
+from tidegate.console.pages.causes import event_advice
 from tidegate.console.pages.names import KnownNames
 from tidegate.console.pages.queries import EventQuery
 from tidegate.console.pages.rendering import Renderer
@@ -18,7 +19,7 @@ from tidegate.core.lifecycle import LIVE_EVENT_STATES, EventState
 from tidegate.core.ports import Clock, EngineOperations
 
 PAGE_EVENTS = 50
-SEARCH_SECONDS = 0.2
+SEARCH_SECONDS = 0.15
 HINT_SECONDS = 0.02
 MAX_SHOWN_BODY = 1024 * 1024
 """Larger payloads are not parsed: the service has better things to do."""
@@ -61,7 +62,7 @@ class EventPages:
             "names": names,
             "hints": await self._hints(query) if page.before is None else [],
         }
-        return self.render.answer(request, "events.html", values, fragment="list")
+        return await self.render.answer(request, "events.html", values, fragment="list")
 
     async def _hints(self, query: EventQuery) -> list[Hint]:
         """What was typed may be an id: that is found at once, however many events there are."""
@@ -95,9 +96,10 @@ class EventPages:
             "trace_id": detail.trace_id,
             "shown": _shown(detail),
             "timeline": timeline_of(detail, shown, self.clock.now()),
+            "advice": event_advice(detail.record.state, detail.record.reason),
             "live": detail.record.state in LIVE_EVENT_STATES,
         }
-        return self.render.answer(request, "event.html", values, fragment="story")
+        return await self.render.answer(request, "event.html", values, fragment="story")
 
     async def _run(self, run_id: int) -> RunDetail | None:
         try:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_RATES = ((1, "/s"), (60, "/min"), (3600, "/h"))
 _BYTES = ("B", "kB", "MB", "GB")
 
 
@@ -57,11 +58,18 @@ def size_text(size: int) -> str:
     return f"{value:.0f} {_BYTES[unit]}" if unit == 0 or value >= 10 else f"{value:.1f} {_BYTES[unit]}"
 
 
-def rate_text(per_second: float) -> str:
-    """0, 0.3, 12, 1,234."""
+def rate_parts(per_second: float) -> tuple[str, str]:
+    """A number and its unit: 1,234 and /s, 12 and /min, 3 and /h."""
     if per_second <= 0:
-        return "0"
-    return f"{per_second:.2g}" if per_second < 10 else f"{per_second:,.0f}"
+        return "0", "/s"
+    fitting = [(per_second * factor, unit) for factor, unit in _RATES if per_second * factor >= 0.95]
+    rate, unit = fitting[0] if fitting else (per_second * 3600, "/h")
+    return (f"{rate:.1f}".removesuffix(".0") if rate < 9.95 else f"{rate:,.0f}"), unit
+
+
+def rate_text(per_second: float) -> str:
+    """1,234/s, 12/min, 3/h."""
+    return "".join(rate_parts(per_second))
 
 
 def exact_text(time: datetime) -> str:

@@ -61,7 +61,7 @@ class OverviewPage:
             "processes": overview.processes[:SHOWN_PROCESSES],
             "is_quiet": not overview.rates and not overview.backlog.unfinished,
         }
-        return self.render.answer(request, "overview.html", values, fragment="board")
+        return await self.render.answer(request, "overview.html", values, fragment="board")
 
 
 def stations_of(overview: Overview) -> list[Station]:
@@ -76,8 +76,8 @@ def stations_of(overview: Overview) -> list[Station]:
             "Received",
             accepted,
             (
-                ("duplicates", _rate(overview.rate(Stage.RECEIVED, "duplicate"))),
-                ("refused", _rate(refused)),
+                ("duplicates", humane.rate_text(overview.rate(Stage.RECEIVED, "duplicate"))),
+                ("refused", humane.rate_text(refused)),
             ),
             "/console/events",
             alarm=refused > 0,
@@ -87,7 +87,7 @@ def stations_of(overview: Overview) -> list[Station]:
             overview.rate(Stage.ROUTED),
             (
                 ("waiting", humane.count_text(backlog.queued_events)),
-                ("ignored", _rate(overview.rate(Stage.ROUTED, "ignored"))),
+                ("ignored", humane.rate_text(overview.rate(Stage.ROUTED, "ignored"))),
             ),
             "/console/events?state=queued",
         ),
@@ -103,16 +103,16 @@ def stations_of(overview: Overview) -> list[Station]:
         Station(
             "Processed",
             completed,
-            (("in flight", humane.count_text(backlog.claimed_runs)), ("failing", _rate(failing))),
-            "/console/events?state=routed",
+            (("in flight", humane.count_text(backlog.claimed_runs)), ("failing", humane.rate_text(failing))),
+            "/console#errors-title" if failing else "/console/events?state=routed",
             alarm=failing > 0,
         ),
         Station(
             "Written",
             overview.rate(Stage.WRITTEN, "upsert", "delete"),
             (
-                ("deletes", _rate(overview.rate(Stage.WRITTEN, "delete"))),
-                ("refused", _rate(overview.rate(Stage.WRITTEN, "refused"))),
+                ("deletes", humane.rate_text(overview.rate(Stage.WRITTEN, "delete"))),
+                ("refused", humane.rate_text(overview.rate(Stage.WRITTEN, "refused"))),
             ),
             "/console/entities",
             alarm=overview.rate(Stage.WRITTEN, "refused") > 0,
@@ -132,9 +132,9 @@ def steps_of(overview: Overview) -> list[Timing]:
 def trends_of(series: Series) -> list[Trend]:
     """The last hour."""
     return [
-        _trend("Received", series.received, _rate),
-        _trend("Written", series.written, _rate),
-        _trend("Failed", series.failed, _rate, bad=True),
+        _trend("Received", series.received, humane.rate_text),
+        _trend("Written", series.written, humane.rate_text),
+        _trend("Failed", series.failed, humane.rate_text, bad=True),
         _trend("Freshness p99", series.freshness_p99_seconds, humane.duration_text),
         _trend("Unfinished", series.unfinished, _whole),
         _trend("Dead", series.dead, _whole, bad=True),
@@ -152,10 +152,6 @@ def _trend(
     now = "–" if not values or values[-1] is None else text(values[-1])
     peak = max(known, default=0)
     return Trend(name, now, text(peak), values, bad=bad and peak > 0)
-
-
-def _rate(per_second: float) -> str:
-    return f"{humane.rate_text(per_second)}/s"
 
 
 def _whole(number: float) -> str:

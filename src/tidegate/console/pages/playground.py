@@ -94,6 +94,8 @@ class PlaygroundPages:
     async def page(self, request: Request) -> Response:
         runs = await self._runs()
         run_id = await self._asked(request, runs)
+        if run_id is not None and all(run.id != run_id for run in runs):
+            runs.insert(0, (await self.engine.run(run_id)).record)
         text = await asyncio.to_thread(self.mapping_text)
         values = {
             "text": text,
@@ -103,7 +105,7 @@ class PlaygroundPages:
             "trial": None,
             **(await self._tried(text, run_id)),
         }
-        return self.render.answer(request, "playground.html", values)
+        return await self.render.answer(request, "playground.html", values)
 
     async def _runs(self) -> list[RunRecord]:
         """The newest applied runs, one for each resource."""
@@ -132,7 +134,7 @@ class PlaygroundPages:
         if not run.isdecimal():
             raise QueryError("choose a run whose items are to be mapped")
         values = {**(await self._tried(form.get("mapping", ""), int(run))), "run_id": int(run), "live": True}
-        return self.render.answer(request, "playground_result.html", values)
+        return await self.render.answer(request, "playground_result.html", values)
 
     async def _tried(self, text: str, run_id: int | None) -> dict[str, object]:
         """The preview, or what is wrong with the mapping."""
@@ -172,7 +174,7 @@ class PlaygroundPages:
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return self._trial(request, trial)
+        return await self._trial(request, trial)
 
     async def _work(self, trial: Trial, text: str, last: int) -> None:
         try:
@@ -189,12 +191,12 @@ class PlaygroundPages:
         trial = self._trials.get(request.path_params["number"])
         if trial is None:
             raise NotFoundError("this dry run is not remembered any more: start it again")
-        return self._trial(request, trial)
+        return await self._trial(request, trial)
 
-    def _trial(self, request: Request, trial: Trial) -> Response:
+    async def _trial(self, request: Request, trial: Trial) -> Response:
         if not asks_for_a_part(request):
             raise QueryError("dry runs are shown in the playground")
-        return self.render.answer(request, "playground_trial.html", {"trial": trial})
+        return await self.render.answer(request, "playground_trial.html", {"trial": trial})
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Templates into answers. Values are escaped unless they are Markup; a name that a template misspells is an error."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ class Renderer:
     def __init__(self, assets: Assets, clock: Clock, shared: Callable[[], Mapping[str, Any]]) -> None:
         self._clock = clock
         self._shared = shared
+        self._templates: dict[str, Any] = {}
         self._environment: Any = Environment(
             loader=PackageLoader("tidegate.console.pages"),
             autoescape=True,
@@ -35,6 +37,7 @@ class Renderer:
             "duration": humane.duration_text,
             "size": humane.size_text,
             "rate": humane.rate_text,
+            "rate_parts": humane.rate_parts,
             "age": humane.age_text,
             "ago": self._ago,
             "sparkline": sparkline,
@@ -46,13 +49,19 @@ class Renderer:
         self._environment.globals |= {"asset": assets.address}
         self._environment.globals |= {"parts": self._environment.get_template("parts.html").module}
 
+    async def _compiled(self, name: str) -> Any:
+        """A template that is used for the first time: compiling it takes long enough to hold up webhooks."""
+        found = await asyncio.to_thread(self._environment.get_template, name)
+        self._templates[name] = found
+        return found
+
     def _ago(self, time: datetime) -> Markup:
         exact = humane.exact_text(time)
         return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
             time.isoformat(), exact, humane.ago_text(time, self._clock.now())
         )
 
-    def answer(
+    async def answer(
         self,
         request: Request,
         template: str,
@@ -63,7 +72,7 @@ class Renderer:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """The page; or its block `fragment`, if a script asks for a part."""
-        found = self._environment.get_template(template)
+        found = self._templates.get(template) or await self._compiled(template)
         context = {**self._shared(), "here": request.url.path, **values}
         if fragment is not None and asks_for_a_part(request):
             text = "".join(found.blocks[fragment](found.new_context(context)))

@@ -95,6 +95,6 @@ def _explained(render: Renderer, endpoint: Endpoint) -> Endpoint:
             status, title, detail = 503, "Not available now", str(error)
         except TidegateError as error:
             status, title, detail = 409, "This did not work", str(error)
-        return render.answer(request, "problem.html", {"title": title, "detail": detail}, status=status)
+        return await render.answer(request, "problem.html", {"title": title, "detail": detail}, status=status)
 
     return answered

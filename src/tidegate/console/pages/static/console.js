@@ -30,7 +30,10 @@ document.addEventListener("visibilitychange", tick);
 
 addEventListener("htmx:sendError", () => document.body.classList.add("offline"));
 addEventListener("htmx:afterOnLoad", () => document.body.classList.remove("offline"));
-addEventListener("htmx:responseError", (event) => say(problemOf(event.detail.xhr)));
+addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.status === 401) location.reload(); // the session ended: sign in, and come back here
+  else say(problemOf(event.detail.xhr));
+});
 
 function problemOf(answer) {
   const page = new DOMParser().parseFromString(answer.responseText, "text/html");
