@@ -1,4 +1,4 @@
-"""The agreement test: whatever is done to the two engines, they answer the same, and the guarantees hold.
+"""The agreement test: whatever is done to two engines, they answer the same, and the guarantees hold.
 
 The engine in memory is the model. A crash abandons claims at any point: what was committed is all there is.
 """
@@ -7,15 +7,17 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import psycopg
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from psycopg.sql import SQL, Identifier
 
 from tests.engines.commands import (
     CHANGES_OF_ONE,
@@ -29,6 +31,7 @@ from tests.engines.commands import (
     SOME_REQUESTS,
 )
 from tests.engines.pictures import Picture, check_backlog, check_event, check_transitions, picture_of
+from tests.postgres import give_back_schema, on_postgres, server, take_schema
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import StaleClaimError
 from tidegate.core.events import EventHeaders, IncomingEvent
@@ -61,12 +64,11 @@ Verb = Callable[[FullEngine], Awaitable[Any]]
 
 
 class Agreement(RuleBasedStateMachine):
-    """Drives both engines. Claims are kept by their place in lists, stale ones too."""
+    """Drives the model and an engine that keeps things. Claims are kept by their place in lists, stale ones too."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.folder = Path(tempfile.mkdtemp(prefix="tidegate-agreement-"))
         self.clock = FakeClock()
         self.memory = MemoryEngine(self.clock, lease_seconds=LEASE_SECONDS, max_backlog=MAX_BACKLOG)
         self.stack = AsyncExitStack()
@@ -82,28 +84,35 @@ class Agreement(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.runner.run(self.open())
-        connection = apsw.Connection(str(self.folder / "engine.db"), apsw.SQLITE_OPEN_READONLY)
-        self.tokens = connection.execute("SELECT token FROM counters").get
-        connection.close()
-        self.memory._store.last_token = self.tokens  # a new file's tokens begin where time stands
+        self.tokens = self.first_token()
+        self.memory._store.last_token = self.tokens  # a new store's tokens begin where time stands
         self.seen = self.look()
 
+    def opened(self) -> AbstractAsyncContextManager[FullEngine]:
+        """The engine, on what it kept when it was open before."""
+        raise NotImplementedError
+
+    def first_token(self) -> int:
+        """Where the tokens of an empty engine begin."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Remove what the engine kept."""
+        raise NotImplementedError
+
     async def open(self) -> None:
-        opened = SqliteEngine.open(
-            self.folder / "engine.db", clock=self.clock, lease_seconds=LEASE_SECONDS, max_backlog=MAX_BACKLOG
-        )
-        self.sqlite = await self.stack.enter_async_context(opened)
+        self.durable = await self.stack.enter_async_context(self.opened())
 
     def teardown(self) -> None:
         self.runner.run(self.stack.aclose())
         self.runner.run(self.memory.close())
         self.runner.close()
-        shutil.rmtree(self.folder)
+        self.clear()
 
     def both(self, verb: Verb) -> Any:
         """Do it to both engines; they answer the same."""
         expected = self.runner.run(self.answer(verb, self.memory))
-        found = self.runner.run(self.answer(verb, self.sqlite))
+        found = self.runner.run(self.answer(verb, self.durable))
         assert found == expected
         return expected
 
@@ -349,10 +358,56 @@ class Agreement(RuleBasedStateMachine):
         check_transitions(before, self.seen)
 
 
-AgreementTest = Agreement.TestCase
-AgreementTest.settings = settings(
-    max_examples=25,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+class AgreementOnSqlite(Agreement):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="tidegate-agreement-"))
+
+    def opened(self) -> AbstractAsyncContextManager[FullEngine]:
+        return SqliteEngine.open(
+            self.folder / "engine.db", clock=self.clock, lease_seconds=LEASE_SECONDS, max_backlog=MAX_BACKLOG
+        )
+
+    def first_token(self) -> int:
+        connection = apsw.Connection(str(self.folder / "engine.db"), apsw.SQLITE_OPEN_READONLY)
+        token: int = connection.execute("SELECT token FROM counters").get
+        connection.close()
+        return token
+
+    def clear(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+class AgreementOnPostgres(Agreement):
+    def __init__(self) -> None:
+        super().__init__()
+        self.schema = take_schema()
+
+    def opened(self) -> AbstractAsyncContextManager[FullEngine]:
+        return on_postgres(
+            self.clock, self.schema, lease_seconds=LEASE_SECONDS, max_backlog=MAX_BACKLOG, connections=1
+        )
+
+    def first_token(self) -> int:
+        with psycopg.connect(server().url()) as connection:
+            rows = connection.execute(SQL("SELECT last_value FROM {}.tokens").format(Identifier(self.schema)))
+            [(token,)] = rows.fetchall()
+            return token
+
+    def clear(self) -> None:
+        give_back_schema(self.schema)
+
+
+def _settings(examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+TestSqlite = AgreementOnSqlite.TestCase
+TestSqlite.settings = _settings(25, 40)
+TestPostgres = AgreementOnPostgres.TestCase
+TestPostgres.settings = _settings(10, 30)
