@@ -25,22 +25,15 @@ BEGIN
 END
 $$;
 
--- A run changed its state; NULL is where runs come from.
-CREATE FUNCTION moved(before text, after text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    change bigint[] := ARRAY(
-        SELECT (after = name)::int - coalesce((before = name)::int, 0)
-        FROM unnest(ARRAY['ready', 'held', 'claimed', 'dead']) WITH ORDINALITY AS named (name, place)
-        ORDER BY place
-    );
-BEGIN
-    PERFORM tally(0, change[1], change[2], change[3], change[4]);
-END
+-- A run changed its state.
+CREATE FUNCTION moved(before text, after text) RETURNS void LANGUAGE sql AS $$
+    SELECT tally(0, (after = 'ready')::int - (before = 'ready')::int, (after = 'held')::int - (before = 'held')::int,
+        (after = 'claimed')::int - (before = 'claimed')::int, (after = 'dead')::int - (before = 'dead')::int)
 $$;
 
 -- --- lanes ----------------------------------------------------------------------------------------------
 
--- A run for one event; the id. The caller holds the lane and knows what is live on it.
+-- A run for one event; the id. The caller holds the lane, knows what is live on it, and counts the run.
 CREATE FUNCTION create_run(
     now_us bigint, seq bigint, its_path text, its_processor text, its_config text, its_kind text, its_key text,
     its_lane text, delay_us bigint, error text, is_held boolean
@@ -54,7 +47,6 @@ BEGIN
     VALUES (new_id, new_state, CASE WHEN NOT is_held THEN now_us + delay_us END, seq, now_us, now_us, its_processor,
         its_config, its_kind, its_key, its_lane, its_lane IS NOT NULL AND NOT is_held, its_path, coalesce(error, ''));
     INSERT INTO event_runs (event_seq, run_id) VALUES (seq, new_id);
-    PERFORM moved(NULL, new_state);
     RETURN new_id;
 END
 $$;
@@ -74,11 +66,11 @@ BEGIN
 END
 $$;
 
--- Join the pending run of the lane, or create one; true if there is something new to claim.
+-- Join the pending run of the lane, or create one; the new run's state, or NULL. The caller counts it.
 CREATE FUNCTION request_run(
     now_us bigint, seq bigint, its_path text, its_processor text, its_config text, its_kind text, its_key text,
     its_lane text, delay_us bigint, error text
-) RETURNS boolean LANGUAGE plpgsql AS $$
+) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     live record;
 BEGIN
@@ -93,11 +85,11 @@ BEGIN
                 newest_seq = greatest(newest_seq, seq)
             WHERE id = live.pending;
         END IF;
-        RETURN false;
+        RETURN NULL;
     END IF;
     PERFORM create_run(now_us, seq, its_path, its_processor, its_config, its_kind, its_key, its_lane, delay_us, error,
         live.claimed IS NOT NULL);
-    RETURN live.claimed IS NULL;
+    RETURN CASE WHEN live.claimed IS NULL THEN 'ready' ELSE 'held' END;
 END
 $$;
 
@@ -180,8 +172,8 @@ $$;
 
 -- --- lineage --------------------------------------------------------------------------------------------
 
--- The number under which an entity is kept, from now on at the latest. The row stays locked: it says in which
--- order runs that name the same entity go.
+-- The number under which an entity is kept, from now on at the latest. The row stays locked, so that runs that name the
+-- same entity go one after the other.
 CREATE FUNCTION entity_of(its_blueprint text, its_identifier text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     found_id bigint;
@@ -211,6 +203,40 @@ BEGIN
     END LOOP;
     RETURN found_id;
 END
+$$;
+
+-- A claim that is about to write, and an entity that the one in this place names.
+CREATE TYPE staging AS (place integer, source_id bigint, newest_seq bigint, processor text, resource_key text);
+CREATE TYPE named_entity AS (place integer, id bigint);
+
+-- `entity_of` for many, in the one order in which everybody locks entities.
+CREATE FUNCTION name_entities(blueprints text[], identifiers text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    known bigint;
+BEGIN
+    PERFORM 1 FROM unnest(blueprints, identifiers) AS given (blueprint, identifier)
+        JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier
+        ORDER BY entities.blueprint, entities.identifier FOR NO KEY UPDATE OF entities;
+    GET DIAGNOSTICS known = ROW_COUNT;
+    IF known < cardinality(blueprints) THEN
+        INSERT INTO entities (blueprint, identifier)
+            SELECT DISTINCT given.blueprint, given.identifier
+            FROM unnest(blueprints, identifiers) AS given (blueprint, identifier) ORDER BY 1, 2
+            ON CONFLICT DO NOTHING;
+    END IF;
+END
+$$;
+
+-- The sources of runs are known from now on.
+CREATE FUNCTION name_sources(run_ids bigint[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO sources (config, resource_key)
+        SELECT DISTINCT runs.config, coalesce(runs.resource_key, '') FROM runs
+        WHERE id = ANY (run_ids) AND NOT EXISTS (
+            SELECT FROM sources WHERE sources.config = runs.config
+                AND sources.resource_key = coalesce(runs.resource_key, '')
+        )
+        ORDER BY 1, 2
+        ON CONFLICT DO NOTHING
 $$;
 
 -- `tidegate.engines.lineage.is_own` in SQL, for a row of the claim's own source.
@@ -244,6 +270,7 @@ BEGIN
     IF live.pending IS NOT NULL THEN
         RETURN NULL;
     END IF;
+    PERFORM tally(0, (live.claimed IS NULL)::int, (live.claimed IS NOT NULL)::int, 0, 0);
     RETURN create_run(now_us, known.newest_seq, known.event_path, known.processor, known.config, known.kind,
         known.resource_key, known.lane, 0, reason, live.claimed IS NOT NULL);
 END

@@ -128,6 +128,9 @@ DECLARE
     now_us bigint := time_us(given_us);
     ended bigint[];
     it record;
+    made text;
+    ready bigint := 0;
+    held bigint := 0;
 BEGIN
     PERFORM hold_lanes(lanes);
     PERFORM 1 FROM event_states WHERE seq = ANY (seqs) ORDER BY seq FOR UPDATE;
@@ -145,10 +148,12 @@ BEGIN
         JOIN events ON events.seq = seqs[asker]
         WHERE asker = ANY (ended) ORDER BY place
     LOOP
-        PERFORM request_run(now_us, seqs[it.asker], it.path, it.processor, it.config, it.kind, it.key, it.lane,
+        made := request_run(now_us, seqs[it.asker], it.path, it.processor, it.config, it.kind, it.key, it.lane,
             it.delay_us, it.error);
+        ready := ready + coalesce(made = 'ready', false)::int;
+        held := held + coalesce(made = 'held', false)::int;
     END LOOP;
-    PERFORM tally(-cardinality(ended), 0, 0, 0, 0);
+    PERFORM tally(-cardinality(ended), ready, held, 0, 0);
     RETURN QUERY SELECT unnest(ended);
 END
 $$;

@@ -100,8 +100,11 @@ END
 $$;
 
 -- Answer whose the entities are, then note the claims' sources as writers of what they are about to write. `writers`
--- and `askers` are places in the first group of arrays. Rows that answer: whose entity it is (or, without config, that
--- it is `previous`), by place. A place with no `live` row was stale.
+-- and `askers` are places in the first group of arrays. Rows that answer: that the claim is live, what is `previous`,
+-- and whose an entity is. A place without rows was stale.
+--
+-- Calls that have nothing to do with each other are answered in one go. If one asks for what another is about to write,
+-- they are answered one after the other.
 CREATE FUNCTION stage(
     ids bigint[], tokens bigint[],
     writers integer[], write_blueprints text[], write_identifiers text[],
@@ -111,57 +114,72 @@ CREATE FUNCTION stage(
 ) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    it record;
-    its_source bigint;
+    claims staging[];
+    upserts named_entity[];
+    asked named_entity[];
 BEGIN
     PERFORM 1 FROM runs WHERE id = ANY (ids) ORDER BY id FOR SHARE;
-    PERFORM entity_of(named.blueprint, named.identifier) FROM (
-        SELECT DISTINCT given.blueprint, given.identifier
-        FROM unnest(write_blueprints, write_identifiers) AS given (blueprint, identifier) ORDER BY 1, 2
-    ) AS named;
-    FOR it IN
-        SELECT given.place::integer, runs.* FROM unnest(ids, tokens) WITH ORDINALITY AS given (id, token, place)
+    PERFORM name_entities(write_blueprints, write_identifiers);
+    PERFORM name_sources(ids);
+    SELECT array_agg(ROW (given.place, sources.id, runs.newest_seq, runs.processor, runs.resource_key)::staging
+            ORDER BY given.place)
+        INTO claims
+        FROM unnest(ids, tokens) WITH ORDINALITY AS given (id, token, place)
         JOIN runs ON runs.id = given.id AND runs.token = given.token AND runs.state = 'claimed'
-        ORDER BY given.place
-    LOOP
-        RETURN QUERY SELECT it.place, 'live', NULL, NULL, NULL, NULL, NULL::bigint;
-        its_source := source_of(it.config, it.resource_key);
-        RETURN QUERY
-        WITH upserts AS MATERIALIZED (
-            SELECT given.blueprint, given.identifier
-            FROM unnest(writers, write_blueprints, write_identifiers) AS given (writer, blueprint, identifier)
-            WHERE given.writer = it.place
-        ), previous AS MATERIALIZED (
-            SELECT entities.id, entities.blueprint, entities.identifier
-            FROM owners JOIN entities ON entities.id = owners.entity_id
-            WHERE owners.source_id = its_source AND it.resource_key IS NOT NULL
-                AND is_own(owners.event_seq, owners.processor, it.processor, it.resource_key, it.newest_seq)
-        ), asked AS (
-            SELECT id, blueprint, identifier FROM previous
-            UNION
-            SELECT entities.id, entities.blueprint, entities.identifier
-            FROM unnest(askers, ask_blueprints, ask_identifiers) AS given (asker, blueprint, identifier)
-            JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier
-            WHERE given.asker = it.place
-        )
-        SELECT it.place, 'previous', blueprint, identifier, NULL, NULL, NULL::bigint FROM previous
-        UNION ALL
-        SELECT it.place,
-            CASE WHEN owners.source_id = its_source
-                AND is_own(owners.event_seq, owners.processor, it.processor, it.resource_key, it.newest_seq)
-                THEN 'own' ELSE 'other' END,
-            asked.blueprint, asked.identifier, sources.config, sources.resource_key, owners.event_seq
-        FROM asked JOIN owners ON owners.entity_id = asked.id JOIN sources ON sources.id = owners.source_id
-        WHERE (asked.blueprint, asked.identifier) NOT IN (SELECT blueprint, identifier FROM upserts);
-        INSERT INTO owners (entity_id, source_id, event_seq, processor)
-            SELECT entities.id, its_source, it.newest_seq, it.processor
-            FROM unnest(writers, write_blueprints, write_identifiers) AS given (writer, blueprint, identifier)
-            JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier
-            WHERE given.writer = it.place
-            ORDER BY entities.blueprint, entities.identifier
-        ON CONFLICT (entity_id, source_id) DO UPDATE
-            SET event_seq = excluded.event_seq, processor = excluded.processor
-            WHERE excluded.event_seq >= owners.event_seq;
-    END LOOP;
+        JOIN sources ON sources.config = runs.config AND sources.resource_key = coalesce(runs.resource_key, '');
+    SELECT array_agg(ROW (given.place, entities.id)::named_entity ORDER BY entities.id) INTO upserts
+        FROM unnest(writers, write_blueprints, write_identifiers) AS given (place, blueprint, identifier)
+        JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier;
+    WITH candidates AS (
+        SELECT given.place, entities.id
+        FROM unnest(askers, ask_blueprints, ask_identifiers) AS given (place, blueprint, identifier)
+        JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier
+        UNION
+        SELECT claim.place, owners.entity_id FROM unnest(claims) AS claim
+        JOIN owners ON owners.source_id = claim.source_id AND claim.resource_key IS NOT NULL
+            AND is_own(owners.event_seq, owners.processor, claim.processor, claim.resource_key, claim.newest_seq)
+    )
+    SELECT array_agg(ROW (candidates.place, candidates.id)::named_entity) INTO asked FROM candidates;
+    IF EXISTS (SELECT FROM unnest(asked) AS one JOIN unnest(upserts) AS other USING (id) WHERE one.place <> other.place) THEN
+        RETURN QUERY SELECT answer.* FROM unnest(claims) AS claim
+            CROSS JOIN LATERAL stage_some(ARRAY[claim], upserts, asked) AS answer ORDER BY claim.place;
+    ELSE
+        RETURN QUERY SELECT * FROM stage_some(claims, upserts, asked);
+    END IF;
+END
+$$;
+
+-- What `stage` does, for some of its calls.
+CREATE FUNCTION stage_some(claims staging[], upserts named_entity[], asked named_entity[]) RETURNS TABLE (
+    place integer, what text, blueprint text, identifier text, config text, resource_key text, event_seq bigint
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT claim.place, 'live', NULL, NULL, NULL, NULL, NULL::bigint FROM unnest(claims) AS claim
+    UNION ALL
+    SELECT claim.place, 'previous', entities.blueprint, entities.identifier, NULL, NULL, NULL
+    FROM unnest(claims) AS claim
+    JOIN owners ON owners.source_id = claim.source_id AND claim.resource_key IS NOT NULL
+        AND is_own(owners.event_seq, owners.processor, claim.processor, claim.resource_key, claim.newest_seq)
+    JOIN entities ON entities.id = owners.entity_id
+    UNION ALL
+    SELECT claim.place,
+        CASE WHEN owners.source_id = claim.source_id
+            AND is_own(owners.event_seq, owners.processor, claim.processor, claim.resource_key, claim.newest_seq)
+            THEN 'own' ELSE 'other' END,
+        entities.blueprint, entities.identifier, sources.config, sources.resource_key, owners.event_seq
+    FROM unnest(claims) AS claim
+    JOIN unnest(asked) AS candidate ON candidate.place = claim.place
+    JOIN entities ON entities.id = candidate.id
+    JOIN owners ON owners.entity_id = candidate.id
+    JOIN sources ON sources.id = owners.source_id
+    WHERE NOT EXISTS (SELECT FROM unnest(upserts) AS own WHERE own.place = claim.place AND own.id = candidate.id);
+    INSERT INTO owners (entity_id, source_id, event_seq, processor)
+        SELECT DISTINCT ON (entity.id, claim.source_id) entity.id, claim.source_id, claim.newest_seq, claim.processor
+        FROM unnest(claims) AS claim JOIN unnest(upserts) AS entity ON entity.place = claim.place
+        ORDER BY entity.id, claim.source_id, claim.newest_seq DESC, claim.place DESC
+    ON CONFLICT (entity_id, source_id) DO UPDATE SET event_seq = excluded.event_seq, processor = excluded.processor
+        WHERE excluded.event_seq >= owners.event_seq;
 END
 $$;

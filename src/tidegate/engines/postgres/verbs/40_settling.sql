@@ -126,6 +126,7 @@ DECLARE
     dropped record;
     asked record;
     owing record;
+    made text;
 BEGIN
     PERFORM hold_lanes(ARRAY(SELECT lane FROM runs WHERE id = ANY (ids)) || lanes);
     PERFORM 1 FROM runs WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
@@ -163,8 +164,10 @@ BEGIN
                 AS given (asker, processor, config, kind, key, lane, delay_us, error)
             WHERE asker = it.place
         LOOP
-            woke := request_run(now_us, claim.newest_seq, claim.path, asked.processor, asked.config, asked.kind,
-                asked.key, asked.lane, asked.delay_us, asked.error) OR woke;
+            made := request_run(now_us, claim.newest_seq, claim.path, asked.processor, asked.config, asked.kind,
+                asked.key, asked.lane, asked.delay_us, asked.error);
+            PERFORM tally(0, (made = 'ready')::int, (made = 'held')::int, 0, 0) WHERE made IS NOT NULL;
+            woke := woke OR coalesce(made = 'ready', false);
         END LOOP;
         IF mine.blueprints IS NOT NULL THEN
             FOR owing IN
