@@ -110,6 +110,8 @@ def test_a_wrong_secret_is_not_quoted(tmp_path: Path) -> None:
     "environ",
     [
         {"TIDEGATE__ENGINE__URL": "mysql://user:hunter2@host/x"},
+        {"TIDEGATE__ENGINE__URL": "postgresql:/user:hunter2@host/x"},
+        {"TIDEGATE__ENGINE__URL": "postgresql:user:hunter/hunter2@x@host/x"},
         {"TIDEGATE__INTEGRATION__CONFIG": "hunter2"},
         {"TIDEGATE__PORT__BASE_URL": "ftp://user:hunter2@host"},
         {"TIDEGATE__INTEGRATION__CONFIG": "{hunter2"},
@@ -139,9 +141,11 @@ def test_secrets_are_masked_when_shown(tmp_path: Path) -> None:
             "TIDEGATE__INTEGRATION__CONFIG__API_TOKEN": "hunter2",
             "TIDEGATE__INTEGRATION__CONFIG__URL": "https://user:hunter2@host/x",
             "TIDEGATE__INTEGRATION__CONFIG__PLAIN": "shown",
+            "TIDEGATE__ENGINE__URL": "postgresql://user:a/hunter2@b@host/x?sslpassword=hunter2&sslmode=require",
         },
     )
     shown = str(masked(settings))
+    assert "postgresql://user:********@host/x?sslpassword=********&sslmode=require" in shown
     assert "hunter2" not in shown
     assert "hunter2" not in repr(settings)
     assert "shown" in shown

@@ -1,6 +1,7 @@
 """Picks the adapters of engine and target by the settings. Another engine or target is a branch here."""
 
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from tidegate.app.clock import SystemClock
@@ -15,16 +16,23 @@ from tidegate.targets.catalog import CatalogTarget
 from tidegate.targets.port import PortTarget
 
 
-def engine_path(settings: Settings) -> Path:
-    """The embedded engine's file."""
-    return Path(settings.engine.url.removeprefix("sqlite:///"))
+def engine_path(settings: Settings) -> Path | None:
+    """The embedded engine's file; None if the engine is a server."""
+    path = settings.engine.url.removeprefix("sqlite:///")
+    return None if path == settings.engine.url else Path(path)
 
 
 def catalog_path(settings: Settings) -> Path:
-    """The embedded catalog's file."""
-    return (
-        Path(settings.catalog.path) if settings.catalog.path else engine_path(settings).parent / "catalog.db"
-    )
+    """The embedded catalog's file. Raises ConfigurationError if it is nowhere."""
+    path = engine_path(settings)
+    if settings.catalog.path:
+        return Path(settings.catalog.path)
+    if path is None:
+        raise ConfigurationError(
+            "the embedded catalog is a file of one machine, and the engine is PostgreSQL: set TIDEGATE__CATALOG__PATH"
+            " if all processes run on this machine, or TIDEGATE__TARGET=port"
+        )
+    return path.parent / "catalog.db"
 
 
 def mapper_limits(settings: Settings) -> MapperLimits:
@@ -37,14 +45,34 @@ def mapper_limits(settings: Settings) -> MapperLimits:
 
 async def open_engine(stack: AsyncExitStack, settings: Settings) -> WholeEngine:
     """Open the engine that the settings name, beside others that have it open. Raises ConfigurationError."""
+    path = engine_path(settings)
+    if path is None:
+        return await _open_postgres(stack, settings)
     return await stack.enter_async_context(
         SqliteEngine.open(
-            engine_path(settings),
+            path,
             clock=SystemClock(),
             lease_seconds=settings.engine.lease_seconds,
             max_backlog=settings.engine.max_backlog,
         )
     )
+
+
+async def _open_postgres(stack: AsyncExitStack, settings: Settings) -> WholeEngine:
+    if find_spec("psycopg") is None:
+        raise ConfigurationError("PostgreSQL needs the extra `postgres`: pip install 'tidegate[postgres]'")
+    from tidegate.engines.postgres import PostgresEngine, PostgresOptions
+
+    engine = settings.engine
+    options = PostgresOptions(
+        schema=engine.postgres_schema,
+        connections=engine.postgres_connections,
+        pooler=engine.postgres_pooler,
+        lease_seconds=engine.lease_seconds,
+        max_backlog=engine.max_backlog,
+    )
+    opened = PostgresEngine.open(engine.url, clock=SystemClock(), options=options)
+    return await stack.enter_async_context(opened)
 
 
 def check_target(settings: Settings) -> None:

@@ -21,6 +21,7 @@ from tidegate.cli.loading import load_integration
 from tidegate.cli.options import AppDir, AsJson, ConfigFile, Reference
 from tidegate.cli.output import EXIT_FAILED, out, print_json
 from tidegate.config import Settings, load_settings
+from tidegate.config.show import without_password
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import ConfigurationError, TidegateError
 from tidegate.fetch import HostBreakers
@@ -79,7 +80,9 @@ async def _all(integration: Integration, settings: Settings) -> list[Finding]:
 
 
 async def _examine(integration: Integration, settings: Settings) -> AsyncIterator[Finding]:
-    yield Finding("settings", True, f"target {settings.target}, engine {settings.engine.url}")
+    yield Finding(
+        "settings", True, f"target {settings.target}, engine {without_password(settings.engine.url)}"
+    )
     yield _admin(settings)
     for finding in _verifiers(integration):
         yield finding
@@ -139,14 +142,14 @@ async def _expressions(mapping: MappingFile, settings: Settings) -> Finding:
 
 
 async def _engine(settings: Settings) -> Finding:
-    path = engine_path(settings)
+    where = engine_path(settings) or without_password(settings.engine.url)
     try:
         async with AsyncExitStack() as stack:
             backlog = await (await open_engine(stack, settings)).backlog()
     except TidegateError as error:
         return Finding("engine", False, str(error))
     dead = f", {backlog.dead_runs} dead letters" if backlog.dead_runs else ""
-    return Finding("engine", True, f"{path}: {backlog.unfinished} unfinished{dead}")
+    return Finding("engine", True, f"{where}: {backlog.unfinished} unfinished{dead}")
 
 
 async def _target(integration: Integration, settings: Settings, mapping: MappingFile) -> Finding:

@@ -18,7 +18,7 @@ def with_engine(config: Path | None, use: Callable[[WholeEngine, Settings], Awai
     """Run `use` with the engine of the settings. Raises ConfigurationError if there is none yet."""
     settings = load_settings(config)
     path = engine_path(settings)
-    if not path.exists():
+    if path is not None and not path.exists():
         raise ConfigurationError(
             f"there is no engine at {path}: start `tidegate run` first, or point TIDEGATE__ENGINE__URL at it"
         )

@@ -27,8 +27,10 @@ class EngineSettings(Section):
 
     url: str = Field(
         default="sqlite:///./.tidegate/tidegate.db",
-        description="The engine: sqlite:///relative/path or sqlite:////absolute/path.",
-        pattern=r"^sqlite:///.+",
+        repr=False,  # it may hold a password
+        description="The engine: sqlite:///relative/path, sqlite:////absolute/path, or"
+        " postgresql://user:password@host:port/database.",
+        pattern=r"^(sqlite:///.+|postgres(ql)?://.+)",
     )
     lease_seconds: Seconds = Field(
         default=30.0, description="How long a claimed run is lent before others may take it."
@@ -38,6 +40,19 @@ class EngineSettings(Section):
     )
     retention_hours: Annotated[float, Field(gt=0)] = Field(
         default=72.0, description="How long finished events are kept to be looked at. Dead letters stay."
+    )
+    postgres_schema: str = Field(
+        default="tidegate",
+        description="PostgreSQL: the schema of the tables; one for each integration that shares a database.",
+        pattern=r"^[a-z_][a-z0-9_]{0,39}$",
+    )
+    postgres_connections: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=6,
+        description="PostgreSQL: connections of one process for its work; looking and listening take up to three more.",
+    )
+    postgres_pooler: bool = Field(
+        default=False,
+        description="PostgreSQL: true behind a pooler that hands out connections by transaction (PgBouncer).",
     )
 
 

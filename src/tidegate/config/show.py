@@ -10,7 +10,13 @@ from tidegate.config.models import ENV_PREFIX, Settings
 
 MASK = "********"
 _SECRET_NAME = re.compile(r"secret|token|password|passwd|credential|api_?key|private|auth", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
+_URL_PASSWORDS = (
+    re.compile(
+        r"(postgres(?:ql)?:/*[^/\s:@]*:).*@"
+    ),  # to the last @: it may hold what should have been encoded
+    re.compile(r"(:/{1,2}[^/\s:@]*:)[^/@]*@"),
+    re.compile(r"([?&](?:ssl)?password=)[^&\s]+"),
+)
 
 
 def masked(settings: Settings) -> dict[str, Any]:
@@ -25,7 +31,13 @@ def origin_of(name: str) -> str:
 
 def without_password(text: str) -> str:
     """The text with the passwords of URLs masked."""
-    return _URL_PASSWORD.sub(rf"\1{MASK}@", text)
+    for password in _URL_PASSWORDS:
+        text = password.sub(_with_mask, text)
+    return text
+
+
+def _with_mask(found: re.Match[str]) -> str:
+    return f"{found[1]}{MASK}{'@' if found[0].endswith('@') else ''}"
 
 
 def _mask_all(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class PostgresOptions:
     lease_seconds: float = 30.0
     max_backlog: int = 1_000_000
     poll_seconds: float = 1.0
-    patience_seconds: float = 30.0
+    patience_seconds: float = 5.0
     database_time: bool = True
 
 
