@@ -11,6 +11,7 @@ from itertools import takewhile
 BENCHES = {
     "compare": "Tidegate, its peers and the limit, side by side (without a name)",
     "engine": "the embedded engine's verbs, at growing backlogs",
+    "postgres": "the server engine's verbs, at growing backlogs",
     "ingress": "the ingress beside servers that do nothing",
     "mapping": "native, mixed and all-JQ mappings",
     "targets": "the embedded catalog, and Port's client with its stub",

@@ -12,8 +12,8 @@ import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
-import psycopg
 import psutil
+import psycopg
 
 from bench.engine import Load, SystemClock, spread
 from scripts.postgres_server import PostgresServer, running

@@ -30,10 +30,10 @@ def console_command(
     admin = {"port": port, **({} if host is None else {"host": host})}
     engine = {} if engine_url is None else {"url": engine_url}
     settings = load_settings(config, overrides={"admin": admin, **({"engine": engine} if engine else {})})
-    if settings.engine.url.startswith("sqlite:") and not engine_path(settings).exists():
+    path = engine_path(settings)
+    if path is not None and not path.exists():
         raise ConfigurationError(
-            f"there is no engine at {engine_path(settings)}: start `tidegate run` first, or name another with"
-            " --engine-url"
+            f"there is no engine at {path}: start `tidegate run` first, or name another with --engine-url"
         )
     asyncio.run(_serve(settings, mapping))
 
