@@ -17,6 +17,7 @@ from tidegate.app.outgoing import fetch_client
 from tidegate.app.roles import Role
 from tidegate.app.service import Intake, Service
 from tidegate.app.station import ALONE, Station
+from tidegate.app.tracing import open_tracing
 from tidegate.app.work import Work
 from tidegate.authoring import Integration
 from tidegate.authoring.blueprints import read_blueprints
@@ -25,7 +26,9 @@ from tidegate.console.admin import MetricsPage
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import Json
 from tidegate.core.ports import Clock, WholeEngine
+from tidegate.core.samples import Process
 from tidegate.core.signals import Telemetry
+from tidegate.core.traces import Tracing
 from tidegate.fetch import HostBreakers
 from tidegate.mapping import JqMapper, MappingFile, read_mapping
 from tidegate.pipeline.processing import RunLimits
@@ -55,6 +58,7 @@ class _Parts:
     engine: WholeEngine
     clock: Clock
     telemetry: Telemetry
+    tracing: Tracing
     hosts: HostBreakers
     condition: Condition
     whole: ServiceCondition
@@ -80,8 +84,9 @@ async def composed(
     condition, metrics, roll = Condition(), Metrics(), SampleRoll()
     page = metrics if station.metrics is None else SharedMetrics(station.metrics)
     clock, telemetry = SystemClock(), Fanout(metrics, LogLines(), roll)
-    hosts = HostBreakers(clock, telemetry)
+    hosts, process = HostBreakers(clock, telemetry), this_process(station.name)
     async with AsyncExitStack() as stack:
+        tracing = await open_tracing(stack, settings, process)
         http = await stack.enter_async_context(fetch_client(settings, hosts, clock))
         integration.bind(settings.integration.config, http)  # verifiers need it too
         parts = _Parts(
@@ -91,6 +96,7 @@ async def composed(
             await open_engine(stack, settings),
             clock,
             telemetry,
+            tracing,
             hosts,
             condition,
             station.board or condition,
@@ -101,7 +107,7 @@ async def composed(
             service.work = await _work(stack, parts, target, blueprints)
         if Role.INGRESS in station.roles:
             app = build_ingress(
-                integration, settings, parts.engine, parts.clock, parts.telemetry, parts.whole.texts
+                integration, settings, parts.engine, parts.clock, parts.telemetry, parts.whole.texts, tracing
             )
             service.intake = Intake(
                 app, ingress_server(app, settings, parts.telemetry, station.sockets.ingress)
@@ -109,12 +115,11 @@ async def composed(
         if Role.ADMIN in station.roles:
             service.admin = admin_server(_admin(parts, target, page), settings, station.sockets.admin)
         if service.work is not None or service.intake is not None:
-            service.samples = _samples(parts, station, roll, service.work)
+            service.samples = _samples(parts, process, roll, service.work)
         yield service
 
 
-def _samples(parts: _Parts, station: Station, roll: SampleRoll, work: Work | None) -> SampleKeeper:
-    process = this_process(station.name)
+def _samples(parts: _Parts, process: Process, roll: SampleRoll, work: Work | None) -> SampleKeeper:
     return SampleKeeper(
         parts.engine, parts.clock, process, roll, lambda: work.dispatcher.runs_in_hand if work else 0
     )
@@ -141,7 +146,16 @@ async def _work(
     stack.push_async_callback(mapper.close)
     dispatcher = assemble(
         integration,
-        WorkerPorts(parts.engine, target, mapper, hosts, clock, telemetry, random.SystemRandom().random),
+        WorkerPorts(
+            parts.engine,
+            target,
+            mapper,
+            hosts,
+            clock,
+            telemetry,
+            random.SystemRandom().random,
+            parts.tracing,
+        ),
         WorkerLimits(runs=settings.event_workers_count),
         RunLimits(timeout_seconds=settings.run_timeout_seconds),
     )

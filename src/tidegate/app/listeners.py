@@ -17,6 +17,7 @@ from tidegate.console import is_loopback
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.ports import Clock, Engine
 from tidegate.core.signals import Telemetry
+from tidegate.core.traces import Tracing
 from tidegate.ingress import HttpServer, IngressApp, bind
 
 INGRESS_PORT = "TIDEGATE__INGRESS__PORT"
@@ -32,6 +33,7 @@ def build_ingress(
     clock: Clock,
     telemetry: Telemetry,
     reasons: Callable[[], Sequence[str]],
+    tracing: Tracing,
 ) -> IngressApp:
     """The webhook application. Raises ConfigurationError for settings that cannot be used."""
     for path in open_paths(integration):
@@ -49,6 +51,7 @@ def build_ingress(
         limits=ingress_limits(settings),
         reasons=reasons,
         public_url=settings.ingress.public_url,
+        tracing=tracing,
     )
 
 

@@ -205,6 +205,15 @@ class LogSettings(Section):
     )
 
 
+class TelemetrySettings(Section):
+    """What leaves Tidegate of what it does. Metrics are on the admin listener."""
+
+    traces: Literal["off", "otlp"] = Field(
+        default="off",
+        description="otlp: sent to a collector. Where to stands in OTEL_EXPORTER_OTLP_ENDPOINT.",
+    )
+
+
 class Settings(BaseSettings):
     """All settings. Names in the environment: TIDEGATE__<NAME>, or TIDEGATE__<SECTION>__<NAME>."""
 
@@ -245,3 +254,4 @@ class Settings(BaseSettings):
     admin: AdminSettings = AdminSettings()
     mapping: MappingSettings = MappingSettings()
     log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()

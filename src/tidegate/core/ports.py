@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from tidegate.core.entities import Entity, EntityRef
-from tidegate.core.events import IncomingEvent, Json
+from tidegate.core.events import EventHeaders, IncomingEvent, Json
 from tidegate.core.inspection import (
     Backlog,
     BlueprintCount,
@@ -239,6 +239,10 @@ class Engine(Protocol):
         may have overwritten newer ones, for the lane's newest event. Does nothing if such a run is pending
         already, or if the event or the run is not stored any more.
         """
+        ...
+
+    async def headers(self, run_id: int, limit: int) -> list[EventHeaders]:
+        """Those of the events that a run stands for, newest first. What cannot be read is left out."""
         ...
 
     async def wait(self, timeout_seconds: float, *, events: bool = True, runs: bool = True) -> None:

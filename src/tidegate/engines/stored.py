@@ -1,6 +1,7 @@
 """What is stored as bytes, and how it is read back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
 
@@ -26,6 +27,15 @@ def delivery_hash(delivery_id: str) -> int:
 def encode_headers(headers: Mapping[str, str]) -> bytes:
     """Headers as they are stored."""
     return msgspec.json.encode(dict(headers))
+
+
+def decode_all_headers(documents: Iterable[bytes]) -> list[EventHeaders]:
+    """Headers read back; those that cannot be read are left out."""
+    found: list[EventHeaders] = []
+    for document in documents:
+        with suppress(msgspec.MsgspecError):
+            found.append(EventHeaders(_decode_headers(document)))
+    return found
 
 
 def read_event(row: tuple[Any, ...]) -> StoredEvent:

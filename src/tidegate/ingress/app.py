@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from tidegate.core.ports import Clock
 from tidegate.core.signals import EventRefused, Telemetry
+from tidegate.core.traces import NO_TRACING, Tracing
 from tidegate.ingress.answers import Answer, Refusal, json_answer, plain_answer
 from tidegate.ingress.bodies import BodyMemory, Message, Receive, SenderGoneError
 from tidegate.ingress.limits import IngressLimits, RateLimit
@@ -61,6 +62,7 @@ class IngressApp:
         limits: IngressLimits | None = None,
         reasons: Callable[[], Sequence[str]] = always_ready,
         public_url: str = "",
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         limits = limits or IngressLimits()
         self._clock = clock
@@ -76,6 +78,7 @@ class IngressApp:
             BodyMemory(limits.max_buffered_bytes),
             new_id,
             public_url,
+            tracing,
         )
         self._sender_buckets = _buckets(limits.sender_rate)
         self._registered = {

@@ -13,6 +13,7 @@ from tidegate.core.events import EventHeaders, IncomingEvent
 from tidegate.core.forms import FORM_TYPE
 from tidegate.core.ports import Accepted, BacklogFull, Clock, Duplicate, EnqueueOutcome
 from tidegate.core.signals import EventAccepted, Telemetry
+from tidegate.core.traces import NO_TRACING, SpanKind, Tracing
 from tidegate.core.verification import Challenge, KeysNeeded, Refused, SignedRequest, Verified
 from tidegate.ingress.answers import Answer, Refusal, json_answer, plain_answer
 from tidegate.ingress.bodies import (
@@ -58,9 +59,18 @@ class Reception:
     memory: BodyMemory
     new_id: Callable[[], str]
     public_url: str
+    tracing: Tracing = NO_TRACING
 
     async def take(self, request: Request, policy: PathPolicy, receive: Receive) -> Answer | Refusal:
         """Read a POST to a registered path and store it. Raises SenderGoneError."""
+        with self.tracing.span("receive", SpanKind.SERVER, request.headers, path=policy.path) as span:
+            outcome = await self._take(request, policy, receive)
+            span.note(status=outcome.status)
+            if outcome.status >= 500:
+                span.failed(f"answered {outcome.status}")
+            return outcome
+
+    async def _take(self, request: Request, policy: PathPolicy, receive: Receive) -> Answer | Refusal:
         limit = policy.max_body_bytes or self.limits.max_body_bytes
         coding = self._admit(request, limit)
         if isinstance(coding, Refusal):
@@ -111,13 +121,15 @@ class Reception:
         if (refusal := await self._check(document)) is not None:
             return refusal
         signed_id = bounded_id(verified.delivery_id or "")
+        carried = self.tracing.carried()  # instead of the sender's, as W3C Trace Context asks of each hop
+        headers = {**_stored_headers(request, unfolded=body is not wire_body), **carried}
         event = IncomingEvent(
             id=self.new_id(),
             path=policy.path,
-            headers=masked(_stored_headers(request, unfolded=body is not wire_body), policy.verifiers),
+            headers=masked(headers, policy.verifiers),
             body=body,
             received_at=self.clock.now(),
-            trace_id=trace_id_of(request.headers.get("traceparent")),
+            trace_id=trace_id_of(headers.get("traceparent")),
             delivery_id=signed_id or policy.delivery_ids.delivery_id(request.headers, document),
         )
         return await self._commit(event)

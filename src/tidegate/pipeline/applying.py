@@ -7,6 +7,7 @@ nothing waits while the target is idle.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from tidegate.core.breaker import CircuitBreaker
@@ -14,6 +15,7 @@ from tidegate.core.entities import EntityRef
 from tidegate.core.errors import StaleClaimError, TargetUnavailableError
 from tidegate.core.ports import Change, ChangeOutcome, Clock, EntityTarget
 from tidegate.core.signals import BatchApplied, DependencyPaused, Telemetry
+from tidegate.core.traces import NO_TRACING, Span, SpanKind, Tracing
 
 MAX_REQUESTS_IN_FLIGHT = 4
 
@@ -23,6 +25,7 @@ class _Pending:
     change: Change
     still_valid: Callable[[], bool]
     outcome: asyncio.Future[ChangeOutcome]
+    carrier: dict[str, str]
 
 
 @dataclass(eq=False, slots=True)
@@ -32,6 +35,7 @@ class StateApplier:
     target: EntityTarget
     clock: Clock
     telemetry: Telemetry
+    tracing: Tracing = NO_TRACING
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     _waiting: deque[_Pending] = field(default_factory=deque[_Pending])
     _travelling: set[EntityRef] = field(default_factory=set[EntityRef])
@@ -54,7 +58,8 @@ class StateApplier:
                 f"the target is paused: {self.breaker.reason}", retry_after_seconds=wait
             )
         loop = asyncio.get_running_loop()
-        pending = [_Pending(change, still_valid, loop.create_future()) for change in changes]
+        carrier = self.tracing.carried()
+        pending = [_Pending(change, still_valid, loop.create_future(), carrier) for change in changes]
         self._waiting.extend(pending)
         self._schedule_pump()
         try:
@@ -113,7 +118,8 @@ class StateApplier:
         self._travelling |= refs
         began = self.clock.monotonic()
         try:
-            outcomes = await self.target.apply([entry.change for entry in batch])
+            with self._span(batch):
+                outcomes = await self.target.apply([entry.change for entry in batch])
         except TargetUnavailableError as error:
             self._failed(error)
             _fail(batch, error)
@@ -132,6 +138,14 @@ class StateApplier:
                 self._requests.discard(request)
             if self._waiting:
                 self._schedule_pump()
+
+    def _span(self, batch: list[_Pending]) -> AbstractContextManager[Span]:
+        """Below the span of its run, if the request is of one run only; else linked to those of all."""
+        carriers = {id(entry.carrier): entry.carrier for entry in batch} if self.tracing.enabled else {}
+        of_runs = list(carriers.values())
+        parent = of_runs[0] if len(of_runs) == 1 else {}
+        links = of_runs if len(of_runs) > 1 else ()
+        return self.tracing.span("apply", SpanKind.CLIENT, parent, links, changes=len(batch))
 
     def _succeeded(self, changes: int, duration_seconds: float) -> None:
         if self.breaker.is_open:

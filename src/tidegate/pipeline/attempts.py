@@ -10,6 +10,7 @@ from tidegate.core.ports import Clock, MappingWarning
 from tidegate.core.resources import WebhookEventRawResults
 from tidegate.core.runs import RunClaim, Step, StepName, Trail
 from tidegate.core.signals import MappingWarned, StepFinished, Telemetry
+from tidegate.core.traces import Tracing
 
 MAX_WARNINGS = 50
 
@@ -21,6 +22,7 @@ class Attempt:
     claim: RunClaim
     clock: Clock
     telemetry: Telemetry
+    tracing: Tracing
     recorded_bytes: int
     _steps: list[Step] = field(default_factory=list[Step])
     _warnings: list[str] = field(default_factory=list[str])
@@ -31,7 +33,8 @@ class Attempt:
         """Time a step; it is recorded even if it raises."""
         began = self.clock.monotonic()
         try:
-            yield
+            with self.tracing.span(name):
+                yield
         finally:
             spent = self.clock.monotonic() - began
             self._steps.append(Step(name, spent))

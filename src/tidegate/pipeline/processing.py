@@ -39,6 +39,7 @@ from tidegate.core.runs import (
     WriteAction,
 )
 from tidegate.core.signals import ProcessorFailed, Telemetry
+from tidegate.core.traces import NO_TRACING, Tracing
 from tidegate.pipeline.applying import StateApplier
 from tidegate.pipeline.attempts import Attempt
 from tidegate.pipeline.faults import describe, settle_failure, settle_unloaded
@@ -92,13 +93,14 @@ class RunProcessor:
     telemetry: Telemetry
     uniform: Callable[[], float]
     limits: RunLimits = RunLimits()
+    tracing: Tracing = NO_TRACING
 
     async def process(self, claim: RunClaim, lease_holds: Callable[[], bool]) -> Settlement:
         """Make one attempt. `lease_holds` is asked before anything is written.
 
         Raises StaleClaimError (drop everything) and CancelledError; all else becomes a Settlement.
         """
-        attempt = Attempt(claim, self.clock, self.telemetry, self.limits.recorded_bytes)
+        attempt = Attempt(claim, self.clock, self.telemetry, self.tracing, self.limits.recorded_bytes)
         registration = self.registry.find(claim.event.path, claim.processor)
         if registration is None:
             return Dead(

@@ -17,6 +17,7 @@ from tidegate.core.signals import (
     RunSettled,
     Signal,
 )
+from tidegate.core.traces import SUBJECT
 
 logger = logging.getLogger("tidegate")
 
@@ -82,6 +83,15 @@ class _TextFormatter(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
+def _subject() -> dict[str, str | int]:
+    """What the task that logs works on, whoever's line it is."""
+    subject = SUBJECT.get()
+    if subject is None:
+        return {}
+    ids: dict[str, str | int] = {"event_id": subject.event_id, "trace_id": subject.trace_id}
+    return ids if subject.run_id is None else {**ids, "run_id": subject.run_id}
+
+
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         document = {
@@ -89,6 +99,7 @@ class _JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **_subject(),
             **getattr(record, _FIELDS, {}),
         }
         if record.exc_info:

@@ -277,3 +277,15 @@ async def a_run_that_cannot_be_read_is_dead_and_the_rest_goes_on(it: Session) ->
 
 def _routing(key: str) -> Routing:
     return Routing((keyed(key),))
+
+
+@cases.add
+async def the_headers_of_a_runs_events_are_read_newest_first(it: Session) -> None:
+    for _ in range(3):
+        await it.routed(keyed("1"))
+    run_id = (await it.claim()).run_id
+    await it.routed(keyed("2"))
+    found = await it.engine.headers(run_id, 10)
+    assert [headers["x-number"] for headers in found] == ["3", "2", "1"]
+    assert [headers["x-number"] for headers in await it.engine.headers(run_id, 2)] == ["3", "2"]
+    assert await it.engine.headers(run_id + 100, 10) == []

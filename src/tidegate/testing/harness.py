@@ -18,6 +18,7 @@ from tidegate.core.events import EventHeaders, IncomingEvent, Json
 from tidegate.core.inspection import EventDetail
 from tidegate.core.ports import Accepted, Clock
 from tidegate.core.signals import Signal
+from tidegate.core.traces import NO_TRACING, Tracing
 from tidegate.engines.memory import MemoryEngine
 from tidegate.fetch import FetchClient, FetchPolicy, HostBreakers
 from tidegate.mapping import JqMapper, read_mapping
@@ -107,6 +108,7 @@ async def harness(
     clock: Clock | None = None,
     limits: RunLimits | None = None,
     uniform: float = 0.5,
+    tracing: Tracing = NO_TRACING,
 ) -> AsyncGenerator[Harness]:
     """Run an integration with its own mapping file, until the block ends.
 
@@ -126,7 +128,7 @@ async def harness(
         stack.push_async_callback(mapper.close)
         dispatcher = assemble(
             integration,
-            WorkerPorts(engine, target, mapper, hosts, clock, signals, lambda: uniform),
+            WorkerPorts(engine, target, mapper, hosts, clock, signals, lambda: uniform, tracing),
             WorkerLimits(runs=workers),
             limits or RunLimits(),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tidegate.authoring import Integration
 from tidegate.core.ports import Clock, Engine, EntityMapper, EntityTarget
 from tidegate.core.signals import Telemetry
+from tidegate.core.traces import NO_TRACING, Tracing
 from tidegate.fetch import HostBreakers
 from tidegate.pipeline.applying import StateApplier
 from tidegate.pipeline.instances import InstanceCache
@@ -15,6 +16,7 @@ from tidegate.pipeline.routing import Router
 from tidegate.worker.dispatcher import Dispatcher, WorkerLimits
 from tidegate.worker.leases import LeaseKeeper
 from tidegate.worker.pauses import ProcessorPauses
+from tidegate.worker.traces import WorkTraces
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +30,17 @@ class WorkerPorts:
     clock: Clock
     telemetry: Telemetry
     uniform: Callable[[], float]
+    tracing: Tracing = NO_TRACING
 
 
 def assemble(
     integration: Integration, ports: WorkerPorts, worker_limits: WorkerLimits, run_limits: RunLimits
 ) -> Dispatcher:
     """A dispatcher for the integration, with everything that it hands work to."""
-    engine, clock, telemetry = ports.engine, ports.clock, ports.telemetry
+    engine, clock, telemetry, tracing = ports.engine, ports.clock, ports.telemetry, ports.tracing
     registry, instances = Registry(integration, ports.mapper.configs), InstanceCache()
     router = Router(registry, instances, clock, telemetry, ports.uniform)
-    applier = StateApplier(ports.target, clock, telemetry)
+    applier = StateApplier(ports.target, clock, telemetry, tracing)
     processor = RunProcessor(
         registry=registry,
         router=router,
@@ -49,6 +52,7 @@ def assemble(
         telemetry=telemetry,
         uniform=ports.uniform,
         limits=run_limits,
+        tracing=tracing,
     )
     return Dispatcher(
         engine=engine,
@@ -60,5 +64,6 @@ def assemble(
         processors=tuple(dict.fromkeys(known.name for known in integration.registrations)),
         clock=clock,
         telemetry=telemetry,
+        traces=WorkTraces(engine, tracing),
         limits=worker_limits,
     )

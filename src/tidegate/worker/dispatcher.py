@@ -12,12 +12,14 @@ from tidegate.core.errors import EngineUnavailableError, StaleClaimError
 from tidegate.core.ports import Clock, Engine
 from tidegate.core.runs import Completed, EventClaim, Released, RunClaim, Settlement
 from tidegate.core.signals import Telemetry
+from tidegate.core.traces import Span
 from tidegate.pipeline.applying import StateApplier
 from tidegate.pipeline.processing import RunProcessor
 from tidegate.pipeline.routing import Router
 from tidegate.worker.leases import Lease, LeaseKeeper
 from tidegate.worker.pauses import ProcessorPauses
 from tidegate.worker.reports import report
+from tidegate.worker.traces import WorkTraces, conclude
 from tidegate.worker.wakeups import POLL_SECONDS, Wakeup
 
 SETTLE_PAUSE_SECONDS = 0.2
@@ -55,6 +57,7 @@ class Dispatcher:
     processors: tuple[str, ...]
     clock: Clock
     telemetry: Telemetry
+    traces: WorkTraces
     limits: WorkerLimits = WorkerLimits()
     _routings: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _runs: dict[asyncio.Task[object], RunClaim] = field(default_factory=dict[asyncio.Task[object], RunClaim])
@@ -158,8 +161,10 @@ class Dispatcher:
         _ring(self._routing_wakeup)
 
     async def _route(self, claim: EventClaim) -> None:
-        routing = await self.router.route(claim)
-        await self._until_committed(lambda: self.engine.route(claim, routing), self._lease_end())
+        with self.traces.routing(claim) as span:
+            routing = await self.router.route(claim)
+            span.note(runs=len(routing.runs), reason=routing.reason)
+            await self._until_committed(lambda: self.engine.route(claim, routing), self._lease_end())
 
     def _start_run(self, claim: RunClaim, asked_at: float) -> None:
         self._keep(claim, self._run(claim, asked_at))
@@ -191,17 +196,20 @@ class Dispatcher:
         assert task is not None  # noqa: S101 - a coroutine of ours always runs in a task
         lease = self.leases.take(claim, asked_at, task.cancel)
         try:
-            settlement = await self._attempt(claim, lease)
-            if settlement is not None:
-                await self._settle(claim, settlement, lease)
+            with self.traces.run(claim) as span:
+                settlement = await self._attempt(claim, lease, span)
+                if settlement is not None:
+                    conclude(span, settlement)
+                    await self._settle(claim, settlement, lease)
         finally:
             self.leases.drop(lease)
 
-    async def _attempt(self, claim: RunClaim, lease: Lease) -> Settlement | None:
+    async def _attempt(self, claim: RunClaim, lease: Lease, span: Span) -> Settlement | None:
         """The attempt's settlement; None if the lease is lost and there is nothing to settle."""
         try:
             if _is_suspicious(claim):
                 await self._alone()
+            await self.traces.link(span, claim)
             return await self.processor.process(claim, lease.holds)
         except StaleClaimError:
             return None

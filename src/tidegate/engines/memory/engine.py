@@ -11,7 +11,7 @@ from typing import Self
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import EngineUnavailableError
-from tidegate.core.events import IncomingEvent
+from tidegate.core.events import EventHeaders, IncomingEvent
 from tidegate.core.inspection import (
     Backlog,
     BlueprintCount,
@@ -37,6 +37,7 @@ from tidegate.engines.memory.inspecting import (
     event_detail,
     find_events,
     find_runs,
+    headers_of_run,
     run_detail,
     writes_of,
 )
@@ -159,6 +160,10 @@ class MemoryEngine:
         self._check()
         refresh(self._store, run_id)
         await self._committed(Work.RUNS)
+
+    async def headers(self, run_id: int, limit: int) -> list[EventHeaders]:
+        self._check()
+        return headers_of_run(self._store, run_id, limit)
 
     async def wait(self, timeout_seconds: float, *, events: bool = True, runs: bool = True) -> None:
         wants = {Work.EVENTS: events, Work.RUNS: runs}

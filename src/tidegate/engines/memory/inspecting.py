@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from tidegate.core.entities import EntityRef
+from tidegate.core.events import EventHeaders
 from tidegate.core.inspection import (
     Backlog,
     EventDetail,
@@ -191,3 +192,10 @@ def writes_of(store: Store, ref: EntityRef, page: Page) -> list[WriteRecord]:
     """What was done to an entity, newest first."""
     found = (write for row in store.runs.values() for write in row.writes if write.ref == ref)
     return _slice(found, lambda write: write.seq, page)
+
+
+def headers_of_run(store: Store, run_id: int, limit: int) -> list[EventHeaders]:
+    """Those of the events that a run stands for, newest first."""
+    run = store.runs.get(run_id)
+    seqs = sorted(run.event_seqs, reverse=True) if run else []
+    return [store.events[seq].event.headers for seq in seqs[:limit]]

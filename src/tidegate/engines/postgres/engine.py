@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from tidegate.core.entities import EntityRef
-from tidegate.core.events import IncomingEvent
+from tidegate.core.events import EventHeaders, IncomingEvent
 from tidegate.core.inspection import (
     Backlog,
     BlueprintCount,
@@ -38,6 +38,7 @@ from tidegate.engines.postgres.inspecting import (
     event_detail,
     find_events,
     find_runs,
+    headers_of_run,
     run_detail,
     writes_of,
 )
@@ -228,6 +229,10 @@ class PostgresEngine:
         [(made,)] = await self._one(lambda: self._verbs.call("refresh", its_id=run_id, why=LATE_WRITE))
         if made:
             self._bell.ring(Work.RUNS)
+
+    async def headers(self, run_id: int, limit: int) -> list[EventHeaders]:
+        async with self._reader.look() as look:
+            return await headers_of_run(look, run_id, limit)
 
     async def wait(self, timeout_seconds: float, *, events: bool = True, runs: bool = True) -> None:
         wants = {Work.EVENTS: events, Work.RUNS: runs}

@@ -31,7 +31,7 @@ from tidegate.engines.records import (
     write_record,
 )
 from tidegate.engines.settlements import RUNNING
-from tidegate.engines.stored import UnreadableError, read_event
+from tidegate.engines.stored import UnreadableError, decode_all_headers, read_event
 from tidegate.postgres import Row
 
 # ruff: noqa: S608 - the texts are this module's own, values are bound
@@ -77,6 +77,10 @@ _WRITES_OF = f"""
 SELECT {WRITE_RECORD} FROM writes JOIN entities ON entities.id = writes.entity_id
 WHERE writes.entity_id = (SELECT id FROM entities WHERE blueprint = ? AND identifier = ?)
     AND writes.seq < ?::bigint ORDER BY writes.seq DESC LIMIT ?
+"""
+_HEADERS = f"""
+SELECT events.headers FROM event_runs JOIN {EVENTS} ON events.seq = event_runs.event_seq
+WHERE event_runs.run_id = ? ORDER BY event_runs.event_seq DESC LIMIT ?
 """
 _NO_BOUND = 2**63 - 1
 
@@ -181,3 +185,8 @@ async def writes_of(look: Look, ref: EntityRef, page: Page) -> list[WriteRecord]
     before = _NO_BOUND if page.before is None else page.before
     rows = await look.rows(_WRITES_OF, (*ref, before, max(page.limit, 0)))
     return [write_record(row) for row in rows]
+
+
+async def headers_of_run(look: Look, run_id: int, limit: int) -> list[EventHeaders]:
+    """Those of the events that a run stands for, newest first."""
+    return decode_all_headers(headers for (headers,) in await look.rows(_HEADERS, (run_id, limit)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import ConfigurationError
-from tidegate.core.events import IncomingEvent
+from tidegate.core.events import EventHeaders, IncomingEvent
 from tidegate.core.inspection import (
     Backlog,
     BlueprintCount,
@@ -43,6 +43,7 @@ from tidegate.engines.sqlite.inspecting import (
     event_detail,
     find_events,
     find_runs,
+    headers_of_run,
     run_detail,
     writes_of,
 )
@@ -168,6 +169,9 @@ class SqliteEngine:
 
     async def refresh(self, run_id: int) -> None:
         await self._writer.commit(lambda tx: refresh(tx, run_id))
+
+    async def headers(self, run_id: int, limit: int) -> list[EventHeaders]:
+        return await self._reader.look(lambda database: headers_of_run(database, run_id, limit))
 
     async def wait(self, timeout_seconds: float, *, events: bool = True, runs: bool = True) -> None:
         wants = {Work.EVENTS: events, Work.RUNS: runs}

@@ -33,7 +33,7 @@ from tidegate.engines.settlements import RUNNING
 from tidegate.engines.sqlite.database import Database, Row
 from tidegate.engines.sqlite.events import EVENT_COLUMNS
 from tidegate.engines.sqlite.transaction import SELECT_COUNTERS, Counters
-from tidegate.engines.stored import UnreadableError, read_event
+from tidegate.engines.stored import UnreadableError, decode_all_headers, read_event
 
 # ruff: noqa: S608 - the texts are this module's own, values are bound
 
@@ -68,6 +68,10 @@ WHERE writes.seq BETWEEN ? AND ? ORDER BY writes.seq
 _WRITES_OF = f"""
 SELECT {WRITE_RECORD} FROM entities JOIN writes ON writes.entity_id = entities.id
 WHERE entities.blueprint = ? AND entities.identifier = ? AND writes.seq < ? ORDER BY writes.seq DESC LIMIT ?
+"""
+_HEADERS = """
+SELECT event_bodies.headers FROM event_runs JOIN event_bodies ON event_bodies.seq = event_runs.event_seq
+WHERE event_runs.run_id = ? ORDER BY event_runs.event_seq DESC LIMIT ?
 """
 _NO_BOUND = 2**63 - 1
 
@@ -181,3 +185,8 @@ def writes_of(database: Database, ref: EntityRef, page: Page) -> list[WriteRecor
     before = _NO_BOUND if page.before is None else page.before
     rows = database.rows(_WRITES_OF, (*ref, before, max(page.limit, 0)))
     return [write_record(row) for row in rows]
+
+
+def headers_of_run(database: Database, run_id: int, limit: int) -> list[EventHeaders]:
+    """Those of the events that a run stands for, newest first."""
+    return decode_all_headers(headers for (headers,) in database.rows(_HEADERS, (run_id, limit)))
