@@ -24,13 +24,14 @@ from tidegate.core.runs import (
 REFS = tuple(EntityRef("service", name) for name in "ab")
 
 
-def request(processor: str, config: str, key: str | None) -> RunRequest:
-    return RunRequest(processor, config, "kind", key, lane_of(processor, config, key))
+def request(processor: str, config: str, key: str | None, version: str) -> RunRequest:
+    return RunRequest(processor, config, "kind", key, lane_of(processor, config, key), version=version)
 
 
 PROCESSORS = st.sampled_from(("P", "Q"))
-LANED = st.builds(request, PROCESSORS, st.just("one"), st.sampled_from(("k1", "k1", "k2")))
-LANELESS = st.builds(request, PROCESSORS, st.just("one"), st.none())
+VERSIONS = st.sampled_from(("", "", "n1", "n2"))
+LANED = st.builds(request, PROCESSORS, st.just("one"), st.sampled_from(("k1", "k1", "k2")), VERSIONS)
+LANELESS = st.builds(request, PROCESSORS, st.just("one"), st.none(), VERSIONS)
 ROUTED_AGAIN = st.builds(
     lambda name: RunRequest(name, ROUTING_CONFIG, "", None, None, 1.0, "raised"), PROCESSORS
 )
@@ -57,7 +58,7 @@ WRITES = st.lists(
 ).map(tuple)
 CHANGES_OF_ONE = st.builds(write, st.just(REFS[0]), CHANGES, TITLES)
 DELAYS = st.sampled_from((0.0, 0.0, 3.0, 20.0))
-COMPLETIONS = st.builds(Completed, WRITES, SOME_REFS.map(sorted).map(tuple))
+COMPLETIONS = st.builds(Completed, WRITES, SOME_REFS.map(sorted).map(tuple), VERSIONS)
 SETTLEMENTS: st.SearchStrategy[Settlement] = st.one_of(
     COMPLETIONS,
     COMPLETIONS,

@@ -29,6 +29,7 @@ from tests.engines.commands import (
     SETTLEMENTS,
     SOME_REFS,
     SOME_REQUESTS,
+    WRITES,
 )
 from tests.engines.pictures import Picture, check_backlog, check_event, check_transitions, picture_of
 from tests.postgres import give_back_schema, on_postgres, server, take_schema
@@ -142,7 +143,7 @@ class Agreement(RuleBasedStateMachine):
             detail.record.id
             for detail in before.events
             if (detail.record.path, detail.record.delivery_id) == (path, delivery_id)
-            and detail.record.state not in {EventState.DEAD, EventState.DISCARDED}
+            and detail.record.state not in {EventState.REJECTED, EventState.DEAD, EventState.DISCARDED}
         ]
         outcome = self.both(lambda engine: engine.enqueue(event))
         if isinstance(outcome, Accepted):
@@ -302,10 +303,10 @@ class Agreement(RuleBasedStateMachine):
                 self.leases[claim.lane] = (claim.run_id, self.lease_end(claim.run_id))
 
     @precondition(lambda self: self.run_claims)
-    @rule(data=st.data())
-    def refresh(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), writes=WRITES)
+    def refresh(self, data: st.DataObject, writes: tuple[EntityWrite, ...]) -> None:
         claim = data.draw(st.sampled_from(self.run_claims))
-        self.both(lambda engine: engine.refresh(claim.run_id))
+        self.both(lambda engine: engine.refresh(claim, writes))
 
     # --- time and operators ----------------------------------------------------------------------------
 

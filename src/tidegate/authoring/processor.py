@@ -77,16 +77,27 @@ class AbstractWebhookProcessor(ABC):
         return None
 
     def event_version(self, payload: EventPayload) -> Json:
-        """The version or time of the resource that the event announces; None if it says nothing.
+        """The version or time of the resource that the event announces, a number or a string that sorts by
+        time; None if it says nothing.
 
         With a version, a fetch that finds nothing, or items whose `item_version` is lower, is tried again
-        before anything is written or deleted. Return None for events that announce a deletion.
+        before anything is written or deleted. Of coalesced events the highest version counts. Return None for
+        events that announce a deletion.
         """
         return None
 
     def item_version(self, item: RawItem) -> Json:
         """The version or time of a fetched item, comparable with `event_version`; None if unknown."""
         return None
+
+    def fetched_version(self, results: WebhookEventRawResults) -> Json:
+        """The version or time of what was fetched: the lowest `item_version` of the updated items.
+
+        Override it if a resource that is there may come to no items at all: None says that nothing was found.
+        """
+        versions = [self.item_version(item) for item in results.updated_raw_results]
+        known: list[Any] = [version for version in versions if version is not None]
+        return min(known, default=None)
 
     async def before_processing(self) -> None:
         """Runs before each attempt."""

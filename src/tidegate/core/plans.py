@@ -55,7 +55,8 @@ class Staged:
 class Plan:
     """The upserts and deletes of a run.
 
-    `kept`: deletes not done because someone else wrote the entity too. `dropped`: entities that this
+    `kept`: deletes not done because someone else wrote the entity too, or because there is nothing that this
+    integration could delete. `dropped`: entities that this
     source does not write any more, deleted or kept. `unknown`: candidates of which only the target can tell
     whether this integration owns them.
     """
@@ -69,7 +70,7 @@ class Plan:
     def without_deleting(self, refs: Collection[EntityRef], reason: str) -> "Plan":
         """The same plan, with the deletes of some entities not done, for a reason."""
         spared = tuple(
-            EntityWrite(write.ref, WriteAction.KEPT, f"{write.reason}, but {reason}")
+            EntityWrite(write.ref, WriteAction.ABSENT, f"{write.reason}, but {reason}")
             for write in self.deletes
             if write.ref in refs
         )

@@ -27,7 +27,7 @@ from tidegate.core.inspection import (
 )
 from tidegate.core.plans import Staged
 from tidegate.core.resources import RawItem, ResourceConfig
-from tidegate.core.runs import EventClaim, Routing, RunClaim, Settlement
+from tidegate.core.runs import EntityWrite, EventClaim, Routing, RunClaim, Settlement
 from tidegate.core.samples import Sample
 
 
@@ -154,7 +154,7 @@ class Engine(Protocol):
         """Store the event durably (fsync or server commit) as QUEUED, then answer.
 
         A delivery is a Duplicate if an event of the same path and delivery id is stored and that event is
-        not DEAD or DISCARDED; replays (`replay_of`) and events without a delivery id are never duplicates.
+        not REJECTED, DEAD or DISCARDED; replays (`replay_of`) and events without a delivery id are never duplicates.
         The backlog is full if it holds as many unfinished events and runs as the engine may hold
         (`Backlog.unfinished`); a duplicate is told so even then.
         """
@@ -172,8 +172,8 @@ class Engine(Protocol):
         (another claim was given since, or the event is not QUEUED any more).
 
         For each request with a lane: if a READY or HELD run of the lane exists, the event joins it (the run
-        takes the event as its newest if its seq is higher, and with it the event's path; nothing else of it
-        changes); else, if a run of the lane is CLAIMED, a HELD run is created; else a READY one. Without a
+        takes the event as its newest if its seq is higher, and with it the event's path, and the request's
+        version if that is higher; nothing else of it changes); else, if a run of the lane is CLAIMED, a HELD run is created; else a READY one. Without a
         lane: a READY run of its own. A new run is due after the request's delay and keeps its error as
         detail. No runs: the event is IGNORED with the reason (DEAD if `routing.dead`).
         """
@@ -186,6 +186,10 @@ class Engine(Protocol):
         `excluding` are passed over, at a cost that does not grow with their backlog. Turns go by name, from
         the processor after the one served last. A lane never has two live claims. A run whose stored data
         cannot be read goes DEAD with that as its error; the rest goes on.
+
+        A lane does not go back. The newest stored event that an APPLIED run of the lane has as its newest, and no
+        REJECTED or IGNORED one, joins the run if it is newer than the run's own: the claim is for that event,
+        which is ROUTED until the run is done. And the run's version is raised to that of the APPLIED run.
         """
         ...
 
@@ -217,27 +221,39 @@ class Engine(Protocol):
         """End the claim. False, and nothing changed, if the claim is stale (another claim was given since,
         or the run is not CLAIMED any more).
 
-        Completed (APPLIED): `dropped` leave this source's lineage, but for rows that count as another
-        writer's (see `stage`); deleted entities lose all writers whose event is not newer. Rerouted: the
-        runs are created as by `route`; the run is APPLIED and has no say in its event's outcome any more,
-        or it is IGNORED with the reason if there are none. Retry and Released: READY again after the delay;
-        a HELD run of the lane merges into it (and is SUPERSEDED). Otherwise a HELD run of the lane becomes
-        READY, due now. Events whose runs are all final get their final state, as `event_outcome` says.
+        Completed: APPLIED, with the settlement's version as the run's. Rerouted: the runs are created as by
+        `route`; the run is APPLIED and has no say in its event's outcome any more, or it is IGNORED with the
+        reason if there are none. Retry and Released: READY again after the delay; a HELD run of the lane merges
+        into it (and is SUPERSEDED; the higher version stays). Otherwise a HELD run of the lane becomes READY,
+        due now. Rejected and Ignored are of the claim's event alone: the run's other events, at which nobody
+        has looked, go on, with the run's version, in the lane's pending run or in a new READY one. Events whose
+        runs are all final get their final state, as `event_outcome` says.
 
-        Writes are journalled, whatever the settlement. If another run settled a *different* write to one of
-        the entities after this claim was given, the two overlapped and one refresh is owed: a run of the
-        same processor and config, for the newest event, on the claim's lane, or on the entity's refresh
-        lane if it has none; nothing if such a run is pending there. The *other* run is the one that is
-        refreshed, the same way, if its write was an upsert and this one is a delete, or if both are of one
-        processor and config without resource keys and its event is newer. A refresh's event is ROUTED until
+        Writes are journalled, whatever the settlement; UPSERT, DELETE and ABSENT also stamp the entity. If
+        another run stamped it after this claim was given, and differently (DELETE and ABSENT are the same), the
+        two overlapped: those that `engines.overlaps.who_owes` names owe a refresh (this run, if the other or
+        its event is not stored any more).
+
+        Completed also lets go of `dropped`: this source's own rows (see `stage`) leave lineage. For one that was
+        KEPT, the writer from the newest event (the last by name, if there are several) owes a refresh, for this
+        source may have written the entity last; if nobody else writes it any more, the row stays, and this run
+        owes one. A deleted entity loses its writers whose event is not newer and whose run is not live; none,
+        if another run stamped it after this claim was given.
+
+        To owe a refresh is to need one more run like that one, for its newest event: on its lane, or on the
+        entity's refresh lane if it has none. A run that is pending there is enough; on a refresh lane it takes
+        up the event if that is newer. A settlement makes each run owe one at most. The event is ROUTED until
         the refresh is done.
         """
         ...
 
-    async def refresh(self, run_id: int) -> None:
-        """Owe one more run to the lane (or to the same processor, config and event) of a run whose effects
-        may have overwritten newer ones, for the lane's newest event. Does nothing if such a run is pending
-        already, or if the event or the run is not stored any more.
+    async def refresh(self, claim: RunClaim, writes: Sequence[EntityWrite]) -> None:
+        """Tell what was written under a claim that had become stale, and may lie over newer writes.
+
+        Records the source as a writer of the upserts (as `stage` does), stamps the entities, and owes a refresh
+        to whoever had stamped one of them differently after the claim was given. Owes one more run to the
+        claim's lane (without one: to the same processor, config and event), for the lane's newest event; not if
+        one is pending. Does nothing if the run is not stored any more.
         """
         ...
 

@@ -18,6 +18,7 @@ class RunRequest:
 
     `lane` is what runs are serialised and coalesced by; None makes the run one of its own. `config` is the
     resource config's id, or ROUTING_CONFIG. `delay_seconds` and `error` are set where routing failed.
+    `version` is what the event announces, as `core.versions.sortable` writes it; '' if it announces none.
     """
 
     processor: str
@@ -27,6 +28,7 @@ class RunRequest:
     lane: str | None
     delay_seconds: float = 0.0
     error: str | None = None
+    version: str = ""
 
 
 def lane_of(processor: str, config: str, resource_key: str | None) -> str | None:
@@ -59,7 +61,8 @@ class RunClaim:
 
     `token` grows with every claim that the engine gives out, over all machines: it is the fencing token,
     and it orders fetches. `event` is the newest of the run's `event_count` events. `failures` counts
-    settled retries; `expirations` counts leases that ended without a settlement.
+    settled retries; `expirations` counts leases that ended without a settlement. `version` is the highest
+    that the run's events announce, or that was found when the lane was applied last; '' if there is none.
     """
 
     run_id: int
@@ -73,6 +76,7 @@ class RunClaim:
     event_count: int = 1
     failures: int = 0
     expirations: int = 0
+    version: str = ""
 
 
 class StepName(StrEnum):
@@ -109,6 +113,7 @@ class WriteAction(StrEnum):
     UPSERT = "upsert"
     DELETE = "delete"
     KEPT = "kept"  # a delete that was not done: `reason` says who else wrote the entity
+    ABSENT = "absent"  # a delete with nothing to delete: the target has no such entity of this integration
     REFUSED = "refused"  # the target answered that this entity is wrong, for good
 
 
@@ -124,10 +129,14 @@ class EntityWrite:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The run did its work. `writes` is all that it did; `dropped` are entities it no longer writes."""
+    """The run did its work. `writes` is all that it did; `dropped` are entities it no longer writes.
+
+    `version` is that of what was fetched, as `core.versions.sortable` writes it; '' if it is not known.
+    """
 
     writes: tuple[EntityWrite, ...] = ()
     dropped: tuple[EntityRef, ...] = ()
+    version: str = ""
     trail: Trail = field(default_factory=Trail)
 
 
@@ -142,7 +151,7 @@ class Rerouted:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """There is nothing to do for this run any more."""
+    """There is nothing to do for the claim's event any more."""
 
     reason: str
     trail: Trail = field(default_factory=Trail)
@@ -150,7 +159,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """authenticate or validate_payload said no. Never retried."""
+    """authenticate or validate_payload said no to the claim's event. Never retried."""
 
     reason: str
     trail: Trail = field(default_factory=Trail)

@@ -1,5 +1,6 @@
 """Overlaps: two runs that wrote different things to one entity at the same time owe one more refresh."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ from tidegate.core.entities import EntityRef
 from tidegate.core.runs import EntityWrite, RunClaim, WriteAction
 
 DELETED = b"deleted"
-"""The digest of a delete."""
+"""The digest of an entity that is to be gone."""
 
 LATE_WRITE = "refresh: a late write may lie over a newer one"
 """Why there is a run that `refresh` asked for."""
@@ -22,37 +23,83 @@ class Stamp(NamedTuple):
 
 
 class OtherRun(NamedTuple):
-    """What is known of the run that set a stamp."""
+    """What is known of the run that set a stamp. `token` is that of its last claim."""
 
     processor: str
     config: str
+    resource_key: str | None
     newest_seq: int
+    token: int
+
+
+class Owed(NamedTuple):
+    """A refresh: of which run, of which entity, and why."""
+
+    run_id: int
+    ref: EntityRef
+    reason: str
+
+
+class Owing(NamedTuple):
+    """Which of two overlapping runs are run again."""
+
+    own: bool
+    other: bool
 
 
 def digest_of(write: EntityWrite, document: bytes | None) -> bytes:
     """What a write is compared by."""
-    if write.action is WriteAction.DELETE:
+    if write.action in {WriteAction.DELETE, WriteAction.ABSENT}:
         return DELETED
     return blake2b(document or b"", digest_size=16).digest()
 
 
+def came_between(stamp: Stamp, claim: RunClaim) -> bool:
+    """True if another run settled a write after the claim was given."""
+    return stamp.order > claim.token and stamp.run_id != claim.run_id
+
+
 def overlaps(stamp: Stamp, digest: bytes, claim: RunClaim) -> bool:
     """True if another run settled a different write after the claim was given."""
-    return stamp.order > claim.token and stamp.run_id != claim.run_id and stamp.digest != digest
+    return came_between(stamp, claim) and stamp.digest != digest
 
 
-def other_is_owed(stamp: Stamp, digest: bytes, claim: RunClaim, other: OtherRun) -> bool:
-    """Which of the two is run again: True for the other one, False for the claim's own.
+def who_owes(stamp: Stamp, digest: bytes, claim: RunClaim, other: OtherRun) -> Owing:
+    """Which of two overlapping runs are run again.
 
-    The one that upserted, if the claim's own write is a delete: only that one would write the entity again.
-    Without a resource key, the one with the newer event: its processor may live on payloads alone.
+    If one upserted and the other deleted: the one that upserted, since only that one would write the entity
+    again; and the other one too if the first has no resource key, since only that one would delete it again.
+    If both upserted, and both have a resource key: the claim's own if the other fetched later; otherwise
+    nobody, since lanes see to it that each wrote its newest (and refreshes that overlap would never end).
+    If both upserted from one processor and config without a key: the one with the newer event, since its
+    processor may live on payloads alone. Otherwise the claim's own.
     """
-    if digest == DELETED and stamp.digest != DELETED:
-        return True
+    if digest == DELETED:
+        return Owing(own=other.resource_key is None, other=True)
+    if stamp.digest == DELETED:
+        return Owing(own=True, other=claim.resource_key is None)
+    if claim.resource_key is not None and other.resource_key is not None:
+        return Owing(own=other.token > claim.token, other=False)
     same_code = (other.processor, other.config) == (claim.processor, claim.config)
-    return claim.resource_key is None and same_code and other.newest_seq > claim.event.seq
+    newer = claim.resource_key is None and same_code and other.newest_seq > claim.event.seq
+    return Owing(own=not newer, other=newer)
+
+
+def one_a_run(owed: Sequence[Owed]) -> Sequence[Owed]:
+    """One refresh for each run, however many of its entities ask for it: the first one."""
+    return list({refresh.run_id: refresh for refresh in reversed(owed)}.values())[::-1]
 
 
 def refresh_reason(stamp: Stamp, claim: RunClaim, ref: EntityRef) -> str:
     """Why there is a run that an overlap owes."""
     return f"refresh: runs {stamp.run_id} and {claim.run_id} wrote {ref} at the same time"
+
+
+def let_go(claim: RunClaim, ref: EntityRef) -> str:
+    """Why there is a run of somebody who wrote an entity too."""
+    return f"refresh: run {claim.run_id} does not write {ref} any more, and may have written it last"
+
+
+def left_alone(claim: RunClaim, ref: EntityRef) -> str:
+    """Why there is another run for who kept an entity on account of others."""
+    return f"refresh: run {claim.run_id} kept {ref} for others, who do not write it any more"

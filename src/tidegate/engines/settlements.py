@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tidegate.core.entities import Entity
-from tidegate.core.lifecycle import RunTransition
+from tidegate.core.lifecycle import RunState, RunTransition
 from tidegate.core.runs import (
     Completed,
     Dead,
@@ -19,6 +19,12 @@ from tidegate.core.runs import (
 
 EXPIRED = "expired"
 """The outcome of an attempt whose lease ended without a settlement."""
+
+TURNED_AWAY = frozenset({RunState.IGNORED, RunState.REJECTED})
+"""How a run ends whose newest event alone was looked at, and not taken."""
+
+PASSED_ON = "the newest event of its run was turned away"
+"""Why there is a run for the events that nobody had looked at."""
 
 RUNNING = "running"
 """The outcome of an attempt that has not ended."""
@@ -60,8 +66,8 @@ def outcome_name(settlement: Settlement) -> str:
 
 
 def changed(write: EntityWrite) -> bool:
-    """True if the target was changed: only then does the write count for overlaps."""
-    return write.action in {WriteAction.UPSERT, WriteAction.DELETE}
+    """True if the entity is now as the run wants it: only then does the write count for overlaps."""
+    return write.action in {WriteAction.UPSERT, WriteAction.DELETE, WriteAction.ABSENT}
 
 
 def document_of(entity: Entity | None) -> bytes | None:

@@ -17,11 +17,11 @@ class Work(Enum):
 
 @dataclass(eq=False, slots=True)
 class Wakeups:
-    """Belongs to one event loop. Whoever waits before looking misses nothing."""
+    """Belongs to one event loop. Whoever waits before looking misses nothing. Who waits longest looks first."""
 
     clock: Clock
-    _waiting: dict[Work, set[asyncio.Future[None]]] = field(
-        default_factory=lambda: {work: set[asyncio.Future[None]]() for work in Work}
+    _waiting: dict[Work, dict[asyncio.Future[None], None]] = field(
+        default_factory=lambda: {work: dict[asyncio.Future[None], None]() for work in Work}
     )
     _timers: dict[Work, asyncio.TimerHandle] = field(default_factory=dict[Work, asyncio.TimerHandle])
 
@@ -50,13 +50,13 @@ class Wakeups:
         woken: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(max(timeout_seconds, 0.0), _resolve, woken)
         for work in wants:
-            self._waiting[work].add(woken)
+            self._waiting[work][woken] = None
         try:
             await woken
         finally:
             timer.cancel()
             for work in wants:
-                self._waiting[work].discard(woken)
+                self._waiting[work].pop(woken, None)
 
     def close(self) -> None:
         """Let all waiters go, and expect nothing more."""

@@ -26,6 +26,7 @@ class _Pending:
     still_valid: Callable[[], bool]
     outcome: asyncio.Future[ChangeOutcome]
     carrier: dict[str, str]
+    request: "asyncio.Task[None] | None" = None  # None until it is sent
 
 
 @dataclass(eq=False, slots=True)
@@ -48,7 +49,8 @@ class StateApplier:
         """Apply changes of distinct entities; one outcome each, in order.
 
         `still_valid` is asked right before a change is sent. Raises StaleClaimError if it says no, and
-        TargetUnavailableError while the target is out; some of the changes may then have been applied.
+        TargetUnavailableError while the target is out; some of the changes may then have been applied. Who is
+        cancelled waits for what is on its way: nothing lands after this has ended.
         """
         if not changes:
             return []
@@ -65,8 +67,13 @@ class StateApplier:
         try:
             outcomes = await asyncio.gather(*(entry.outcome for entry in pending), return_exceptions=True)
         except asyncio.CancelledError:
-            self.breaker.abandoned()
+            sent = {entry.request for entry in pending if entry.request is not None}
+            if sent:
+                await asyncio.wait(sent)
             raise
+        finally:
+            if all(entry.request is None for entry in pending):
+                self.breaker.abandoned()
         return [_outcome_or_raise(outcome) for outcome in outcomes]
 
     async def owned(self, refs: Collection[EntityRef]) -> frozenset[EntityRef]:
@@ -90,7 +97,11 @@ class StateApplier:
             batch = self._take_batch()
             if not batch:
                 return
-            self._requests.add(asyncio.create_task(self._send(batch), name="tidegate-apply"))
+            self._travelling |= {entry.change.ref for entry in batch}
+            request = asyncio.create_task(self._send(batch), name="tidegate-apply")
+            self._requests.add(request)
+            for entry in batch:
+                entry.request = request
 
     def _take_batch(self) -> list[_Pending]:
         """The first changes whose entities do not travel now; the order of one entity's changes is kept."""
@@ -114,8 +125,6 @@ class StateApplier:
         return batch
 
     async def _send(self, batch: list[_Pending]) -> None:
-        refs = {entry.change.ref for entry in batch}
-        self._travelling |= refs
         began = self.clock.monotonic()
         try:
             with self._span(batch):
@@ -132,7 +141,7 @@ class StateApplier:
                 if not entry.outcome.done():
                     entry.outcome.set_result(outcome)
         finally:
-            self._travelling -= refs
+            self._travelling -= {entry.change.ref for entry in batch}
             request = asyncio.current_task()
             if request is not None:
                 self._requests.discard(request)

@@ -6,6 +6,8 @@ Whatever happens ends in a Settlement; the worker hands it to the engine.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
 
 from tidegate.authoring import AbstractWebhookProcessor, Registration
 from tidegate.core.errors import RetryableError, StaleClaimError, TidegateError
@@ -40,6 +42,7 @@ from tidegate.core.runs import (
 )
 from tidegate.core.signals import ProcessorFailed, Telemetry
 from tidegate.core.traces import NO_TRACING, Tracing
+from tidegate.fetch import FetchStatusError
 from tidegate.pipeline.applying import StateApplier
 from tidegate.pipeline.attempts import Attempt
 from tidegate.pipeline.faults import describe, settle_failure, settle_unloaded
@@ -63,6 +66,18 @@ class RunLimits:
     max_expirations: int = 5
     cancel_seconds: float = 5.0
     recorded_bytes: int = 65_536
+
+
+class Hold(Protocol):
+    """What the worker knows of the claim's lease."""
+
+    def holds(self) -> bool:
+        """False if the lease may be over: nothing must be written any more."""
+        ...
+
+    def sending(self, writes: tuple[EntityWrite, ...]) -> None:
+        """Take note of what is about to be sent to the target."""
+        ...
 
 
 class RefusedWriteError(TidegateError):
@@ -95,8 +110,8 @@ class RunProcessor:
     limits: RunLimits = RunLimits()
     tracing: Tracing = NO_TRACING
 
-    async def process(self, claim: RunClaim, lease_holds: Callable[[], bool]) -> Settlement:
-        """Make one attempt. `lease_holds` is asked before anything is written.
+    async def process(self, claim: RunClaim, lease: Hold) -> Settlement:
+        """Make one attempt. The lease is asked before anything is written, and told what.
 
         Raises StaleClaimError (drop everything) and CancelledError; all else becomes a Settlement.
         """
@@ -116,7 +131,7 @@ class RunProcessor:
             return settle_unloaded(error, registration.processor, claim, attempt.trail(), self.uniform)
         if isinstance(processor, (Ignored, Rerouted)):
             return processor
-        return await self._guarded(processor, claim, attempt, lease_holds)
+        return await self._guarded(processor, claim, attempt, lease)
 
     async def _load(
         self, registration: Registration, claim: RunClaim
@@ -139,7 +154,7 @@ class RunProcessor:
         processor: AbstractWebhookProcessor,
         claim: RunClaim,
         attempt: Attempt,
-        lease_holds: Callable[[], bool],
+        lease: Hold,
     ) -> Settlement:
         """Run the steps within the time limit; call the author's hooks around them."""
         processor.retry_count = claim.failures
@@ -147,7 +162,7 @@ class RunProcessor:
         try:
             async with limit:
                 await processor.before_processing()
-                settlement = await self._steps(processor, claim, attempt, lease_holds)
+                settlement = await self._steps(processor, claim, attempt, lease)
                 await processor.after_processing()
                 return settlement
         except StaleClaimError:
@@ -200,7 +215,7 @@ class RunProcessor:
         processor: AbstractWebhookProcessor,
         claim: RunClaim,
         attempt: Attempt,
-        lease_holds: Callable[[], bool],
+        lease: Hold,
     ) -> Settlement:
         config = self.registry.config(claim.config)
         if config is None:
@@ -214,31 +229,42 @@ class RunProcessor:
             valid = await processor.validate_payload(payload)
         if not valid:
             return Rejected("validate_payload() said no", attempt.trail())
-        results = await self._fetch(processor, claim, config, attempt)
+        results, version = await self._fetch(processor, claim, config, attempt)
         proposal = await self._map(config, results, attempt)
         plan = await self._plan(claim, proposal, attempt)
-        writes = await self._write(claim, plan, attempt, lease_holds)
+        writes = await self._write(claim, plan, attempt, lease)
         refused = {write.ref for write in writes if write.action is WriteAction.REFUSED}
         dropped = tuple(ref for ref in plan.dropped if ref not in refused)
-        return Completed(writes, dropped, attempt.trail())
+        return Completed(writes, dropped, version, attempt.trail())
 
     async def _fetch(
         self, processor: AbstractWebhookProcessor, claim: RunClaim, config: ResourceConfig, attempt: Attempt
-    ) -> WebhookEventRawResults:
+    ) -> tuple[WebhookEventRawResults, str]:
+        """The raw results and their version. Raises StaleReadError while the third party lags behind the event."""
         payload = processor.event.payload
-        with attempt.step(StepName.FETCH):
-            results = await processor.handle_event(payload, config)
+        may_lag = claim.failures < processor.max_retries
+        try:
+            with attempt.step(StepName.FETCH):
+                results = await processor.handle_event(payload, config)
+        except FetchStatusError as error:
+            if (
+                error.status == HTTPStatus.NOT_FOUND
+                and may_lag
+                and processor.event_version(payload) is not None
+            ):
+                raise StaleReadError(f"the event announces a version, but {error}") from error
+            raise
         if not isinstance(results, WebhookEventRawResults):  # pyright: ignore[reportUnnecessaryIsInstance]
             name = type(processor).__name__
             kind = type(results).__name__  # pyright: ignore[reportUnknownArgumentType]
             raise TypeError(f"{name}.handle_event returned {kind}, not WebhookEventRawResults")
         attempt.fetched(results)
-        stale = check_read(processor, payload, results)
-        if stale and claim.failures < processor.max_retries:
-            raise StaleReadError(stale)
-        if stale:
-            attempt.warn(f"{stale}; this is taken as the current state after {claim.failures} retries")
-        return results
+        read = check_read(processor, claim, payload, results)
+        if read.stale and may_lag:
+            raise StaleReadError(read.stale)
+        if read.stale:
+            attempt.warn(f"{read.stale}; this is taken as the current state after {claim.failures} retries")
+        return results, read.version
 
     async def _map(
         self, config: ResourceConfig, results: WebhookEventRawResults, attempt: Attempt
@@ -261,22 +287,23 @@ class RunProcessor:
             plan = make_plan(proposal, staged, claim.event.seq)
             if plan.unknown:
                 foreign = plan.unknown - await self.applier.owned(plan.unknown)
-                plan = plan.without_deleting(foreign, "this integration did not write it")
+                plan = plan.without_deleting(foreign, "the target has none of this integration")
         attempt.note(f"{len(plan.upserts)} upserts, {len(plan.deletes)} deletes, {len(plan.kept)} kept")
         return plan
 
     async def _write(
-        self, claim: RunClaim, plan: Plan, attempt: Attempt, lease_holds: Callable[[], bool]
+        self, claim: RunClaim, plan: Plan, attempt: Attempt, lease: Hold
     ) -> tuple[EntityWrite, ...]:
         """Apply the plan. Raises RefusedWriteError or OvertakenError if a part of it was not taken."""
         changes: list[Change] = [Upsert(entity, claim.token) for entity in plan.upserts]
         changes += [Delete(write.ref, claim.token) for write in plan.deletes]
-        with attempt.step(StepName.WRITE):
-            outcomes = await self.applier.apply(changes, lease_holds)
-        wanted = [
+        wanted = (
             *(EntityWrite(entity.ref, WriteAction.UPSERT, entity=entity) for entity in plan.upserts),
             *plan.deletes,
-        ]
+        )
+        lease.sending(wanted)
+        with attempt.step(StepName.WRITE):
+            outcomes = await self.applier.apply(changes, lease.holds)
         if any(isinstance(outcome, Overtaken) for outcome in outcomes):
             raise OvertakenError("a run that fetched later has written the entity")
         writes = tuple(map(_written, wanted, outcomes))

@@ -13,6 +13,7 @@ from tidegate.core.signals import EventRouted, ProcessorFailed, Telemetry
 from tidegate.pipeline.faults import describe
 from tidegate.pipeline.instances import InstanceCache
 from tidegate.pipeline.registry import Registry
+from tidegate.pipeline.staleness import announced_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,10 @@ class Router:
             named = ", ".join(map(repr, kinds)) or "none"
             return Wanted(reason=f"the mapping has no entry for the kinds of {name} ({named})")
         key = instance.resource_key(event)
+        version = announced_by(instance, event.payload)
         return Wanted(
             tuple(
-                RunRequest(name, config.id, config.kind, key, lane_of(name, config.id, key))
+                RunRequest(name, config.id, config.kind, key, lane_of(name, config.id, key), version=version)
                 for config in configs
             )
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tidegate.testing import (
+    engine_suite_convergence,
     engine_suite_events,
     engine_suite_operations,
     engine_suite_overlaps,
@@ -34,6 +35,7 @@ _PARTS = (
     engine_suite_runs,
     engine_suite_settling,
     engine_suite_overlaps,
+    engine_suite_convergence,
     engine_suite_operations,
     engine_suite_searching,
     engine_suite_tidying,

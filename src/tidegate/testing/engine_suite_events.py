@@ -6,7 +6,7 @@ import asyncio
 from tidegate.core.events import StoredEvent
 from tidegate.core.lifecycle import EventState, RunState
 from tidegate.core.ports import Accepted, BacklogFull, Duplicate
-from tidegate.core.runs import Dead, Ignored, Rejected, Routing, RunRequest
+from tidegate.core.runs import Completed, Dead, Ignored, Rejected, Routing, RunRequest
 from tidegate.testing.engine_suite_session import Cases, Session, keyed, single
 
 cases = Cases()
@@ -60,7 +60,7 @@ async def duplicates_that_come_at_once_are_told_apart(it: Session) -> None:
 
 @cases.add
 async def a_finished_event_still_catches_its_duplicates(it: Session) -> None:
-    for number, settlement in enumerate((Ignored("gone"), Rejected("no"))):
+    for number, settlement in enumerate((Ignored("gone"), Completed())):
         seq = await it.enqueue(f"d-{number}")
         await it.engine.route(await it.claim_event(), Routing((single(),)))
         await it.settle(await it.claim(), settlement)
@@ -75,6 +75,15 @@ async def a_dead_events_redelivery_passes_and_takes_over(it: Session) -> None:
     assert await it.states(first) == [EventState.DEAD]
     second = await it.enqueue("d-1")
     assert await it.engine.enqueue(it.event("d-1")) == Duplicate(it.ids[second])
+
+
+@cases.add
+async def a_rejected_events_redelivery_passes(it: Session) -> None:
+    first = await it.enqueue("d-1")
+    await it.engine.route(await it.claim_event(), Routing((single(),)))
+    await it.settle(await it.claim(), Rejected("forged, under an id that a real delivery will have"))
+    assert await it.states(first) == [EventState.REJECTED]
+    assert isinstance(await it.engine.enqueue(it.event("d-1")), Accepted)
 
 
 @cases.add

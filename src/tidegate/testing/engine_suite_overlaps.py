@@ -95,7 +95,7 @@ async def without_a_key_refreshes_coalesce_on_the_entity(it: Session) -> None:
     await it.complete(three, upsert("a", "third"))
     refresh = await it.claim()
     assert refresh.lane == refresh_lane_of("P", "issue", ref("a"))
-    assert (refresh.resource_key, refresh.event.seq) == (None, one.event.seq)
+    assert (refresh.resource_key, refresh.event.seq) == (None, three.event.seq)
     await it.complete(refresh, upsert("a", "newest"))
     assert await it.runs(READY) == []
     assert await it.states(one.event.seq, two.event.seq, three.event.seq) == [EventState.APPLIED] * 3
@@ -163,8 +163,8 @@ async def several_overlaps_of_one_settlement_owe_one_refresh(it: Session) -> Non
 async def a_late_write_refreshes_the_lane(it: Session) -> None:
     claim = await it.claim_of(keyed("1"))
     await it.complete(claim, upsert("a"))
-    await it.engine.refresh(claim.run_id)
-    await it.engine.refresh(claim.run_id)
+    await it.engine.refresh(claim, ())
+    await it.engine.refresh(claim, ())
     assert await it.states(claim.event.seq) == [EventState.ROUTED]
     refresh = await it.claim()
     assert (refresh.event.seq, refresh.lane) == (claim.event.seq, claim.lane)
@@ -179,7 +179,7 @@ async def a_late_write_is_refreshed_with_the_lanes_newest_event(it: Session) -> 
     await it.complete(first)
     newer = await it.claim_of(keyed("1"))
     await it.complete(newer)
-    await it.engine.refresh(first.run_id)
+    await it.engine.refresh(first, ())
     assert (await it.claim()).event.seq == newer.event.seq
 
 
@@ -189,7 +189,7 @@ async def a_refresh_waits_behind_a_claim_of_its_lane(it: Session) -> None:
     it.lease_ends()
     fresh = await it.claim()
     assert not await it.engine.settle(stale, Completed((upsert("a"),)))
-    await it.engine.refresh(stale.run_id)
+    await it.engine.refresh(stale, ())
     assert await it.run_states() == [RunState.CLAIMED, RunState.HELD]
     await it.complete(fresh)
     assert await it.states(fresh.event.seq) == [EventState.ROUTED]
@@ -200,7 +200,7 @@ async def a_refresh_waits_behind_a_claim_of_its_lane(it: Session) -> None:
 @cases.add
 async def a_refresh_that_waits_merges_into_a_retry(it: Session) -> None:
     claim = await it.claim_of(keyed("1"))
-    await it.engine.refresh(claim.run_id)
+    await it.engine.refresh(claim, ())
     await it.settle(claim, Released(0, "drain"))
     again = await it.claim()
     assert (again.run_id, again.event_count) == (claim.run_id, 1)
@@ -213,7 +213,7 @@ async def a_pending_run_is_refresh_enough(it: Session) -> None:
     for request in (keyed("1"), single()):
         claim = await it.claim_of(request)
         await it.settle(claim, Retry(0, "again"))
-        await it.engine.refresh(claim.run_id)
+        await it.engine.refresh(claim, ())
         await it.complete(await it.claim())
         assert await it.runs(READY) == []
 
@@ -222,20 +222,19 @@ async def a_pending_run_is_refresh_enough(it: Session) -> None:
 async def without_a_lane_a_refresh_is_a_run_of_its_own(it: Session) -> None:
     claim = await it.claim_of(single())
     await it.complete(claim)
-    await it.engine.refresh(claim.run_id)
-    await it.engine.refresh(claim.run_id)
+    await it.engine.refresh(claim, ())
+    await it.engine.refresh(claim, ())
     refresh = await it.claim()
     assert (refresh.event.seq, refresh.lane, refresh.resource_key) == (claim.event.seq, None, None)
-    await it.engine.refresh(claim.run_id)
+    await it.engine.refresh(claim, ())
     assert len(await it.runs(READY)) == 1
 
 
 @cases.add
 async def a_refresh_of_what_is_not_stored_does_nothing(it: Session) -> None:
-    await it.engine.refresh(4711)
     claim = await it.claim_of(single())
     await it.complete(claim)
     it.clock.advance(1)
     assert await it.engine.prune(it.clock.now(), 10) == 1
-    await it.engine.refresh(claim.run_id)
+    await it.engine.refresh(claim, ())
     assert await it.runs() == []

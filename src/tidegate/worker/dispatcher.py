@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate.core.errors import EngineUnavailableError, StaleClaimError
 from tidegate.core.ports import Clock, Engine
-from tidegate.core.runs import Completed, EventClaim, Released, RunClaim, Settlement
+from tidegate.core.runs import EventClaim, Released, RunClaim, Settlement
 from tidegate.core.signals import Telemetry
 from tidegate.core.traces import Span
 from tidegate.pipeline.applying import StateApplier
@@ -198,7 +198,9 @@ class Dispatcher:
         try:
             with self.traces.run(claim) as span:
                 settlement = await self._attempt(claim, lease, span)
-                if settlement is not None:
+                if settlement is None:
+                    await self._came_late(lease)
+                else:
                     conclude(span, settlement)
                     await self._settle(claim, settlement, lease)
         finally:
@@ -210,7 +212,7 @@ class Dispatcher:
             if _is_suspicious(claim):
                 await self._alone()
             await self.traces.link(span, claim)
-            return await self.processor.process(claim, lease.holds)
+            return await self.processor.process(claim, lease)
         except StaleClaimError:
             return None
         except asyncio.CancelledError:
@@ -220,17 +222,21 @@ class Dispatcher:
 
     async def _settle(self, claim: RunClaim, settlement: Settlement, lease: Lease) -> None:
         settled = await self._until_committed(lambda: self.engine.settle(claim, settlement), lease.ends_at)
-        if (
-            not settled
-            and isinstance(settlement, Completed)
-            and settlement.writes
-            and not self.applier.target.fenced
-        ):
-            # What was written late may lie over a newer write, and the target cannot tell.
-            await self.engine.refresh(claim.run_id)
+        if not settled:
+            await self._came_late(lease)
         if isinstance(settlement, Released) and settlement.waits_for is not None:
             self.pauses.learn(claim.processor, settlement.waits_for)
         report(self.telemetry, self.clock.now(), claim, settlement, stale=not settled)
+
+    async def _came_late(self, lease: Lease) -> None:
+        """What was sent under a lease that is over may lie over a newer write, and the target cannot tell."""
+        if not lease.sent or self.applier.target.fenced:
+            return None
+        while True:
+            try:
+                return await self.engine.refresh(lease.claim, lease.sent)
+            except EngineUnavailableError:
+                await asyncio.sleep(SETTLE_PAUSE_SECONDS)
 
     def _lease_end(self) -> float:
         return self.clock.monotonic() + self.engine.lease_seconds

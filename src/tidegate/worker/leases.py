@@ -5,23 +5,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tidegate.core.ports import Clock, Engine
-from tidegate.core.runs import RunClaim
+from tidegate.core.runs import EntityWrite, RunClaim
 
 RENEWALS_PER_LEASE = 3
 
 
 @dataclass(slots=True)
 class Lease:
-    """What a worker knows of its claim's lease, by its own monotonic clock and never too long."""
+    """What a worker knows of its claim's lease, by its own monotonic clock and never too long.
+
+    `sent` is what was sent to the target under it.
+    """
 
     claim: RunClaim
     clock: Clock
     ends_at: float
     lose: Callable[[], object]
     lost: bool = False
+    sent: tuple[EntityWrite, ...] = ()
 
     def holds(self) -> bool:
         return not self.lost and self.clock.monotonic() < self.ends_at
+
+    def sending(self, writes: tuple[EntityWrite, ...]) -> None:
+        self.sent = writes
 
 
 @dataclass(slots=True)

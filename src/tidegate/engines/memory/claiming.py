@@ -1,17 +1,15 @@
-"""Runs are lent to workers: claims, renewals, and the write-ahead of lineage."""
+"""Runs are lent to workers: claims in turn, and renewals."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from tidegate.core.entities import EntityRef
-from tidegate.core.errors import StaleClaimError
 from tidegate.core.inspection import AttemptRecord
 from tidegate.core.lifecycle import RunState, RunTransition
-from tidegate.core.plans import Owner, Staged
 from tidegate.core.runs import RunClaim
-from tidegate.engines.lineage import Mark, is_own, source_of
+from tidegate.engines.lineage import Mark, source_of
 from tidegate.engines.memory.rows import RunRow, Store
-from tidegate.engines.settlements import EXPIRED
+from tidegate.engines.settlements import EXPIRED, TURNED_AWAY
 from tidegate.engines.turns import take_turns
 
 
@@ -39,6 +37,7 @@ def _lend(store: Store, run: RunRow) -> RunClaim:
         store.move(run, RunTransition.CLAIM, now + store.lease)
     run.token = store.next_token()
     run.claimed_at = now
+    _catch_up(store, run)
     return RunClaim(
         run_id=run.id,
         token=run.token,
@@ -51,7 +50,31 @@ def _lend(store: Store, run: RunRow) -> RunClaim:
         event_count=len(run.event_seqs),
         failures=run.failures,
         expirations=run.expirations,
+        version=run.version,
     )
+
+
+def _catch_up(store: Store, run: RunRow) -> None:
+    """A lane does not go back: a run uses no older payload, and takes no older version, than was applied."""
+    newest = None if run.lane is None else _newest_applied(store, run.lane)
+    if newest is None:
+        return
+    run.version = max(run.version, newest.version)
+    if newest.newest_seq > run.newest_seq:
+        store.link(run, newest.newest_seq)
+        store.conclude({newest.newest_seq})
+
+
+def _newest_applied(store: Store, lane: str) -> RunRow | None:
+    """The run of the lane's newest event that was applied and never turned away."""
+    ended = [run for run in store.runs.values() if run.lane == lane]
+    turned_away = {run.newest_seq for run in ended if run.state in TURNED_AWAY}
+    applied = [
+        run
+        for run in ended
+        if run.state is RunState.APPLIED and run.newest_seq in store.events.keys() - turned_away
+    ]
+    return max(applied, key=lambda run: (run.newest_seq, run.version), default=None)
 
 
 def next_run_due(store: Store) -> datetime | None:
@@ -94,37 +117,10 @@ def renew(store: Store, claims: Sequence[RunClaim]) -> frozenset[int]:
     return frozenset(run.id for run in live)
 
 
-def stage(
-    store: Store, claim: RunClaim, upserts: Collection[EntityRef], candidates: Collection[EntityRef]
-) -> Staged:
-    """Answer whose the entities are, then note this source as a writer of what it is about to write."""
-    if holder(store, claim) is None:
-        raise StaleClaimError(f"run {claim.run_id} was claimed again since: its lease is over")
+def note_writer(store: Store, claim: RunClaim, refs: Collection[EntityRef]) -> None:
+    """Note the claim's source as a writer of entities."""
     source = source_of(claim)
-    previous: frozenset[EntityRef] = frozenset()
-    if claim.resource_key is not None:
-        previous = frozenset(
-            ref
-            for ref, rows in store.owners.items()
-            if source in rows and is_own(source, rows[source], claim)
-        )
-    asked = previous.union(candidates).difference(upserts)
-    staged = Staged(
-        previous=previous,
-        owners={ref: others for ref in asked if (others := _others(store, claim, ref))},
-        known=frozenset(ref for ref in asked if store.owners.get(ref)),
-    )
-    for ref in upserts:
+    for ref in refs:
         rows = store.owners.setdefault(ref, {})
         if source not in rows or rows[source].event_seq <= claim.event.seq:
             rows[source] = Mark(claim.event.seq, claim.processor)
-    return staged
-
-
-def _others(store: Store, claim: RunClaim, ref: EntityRef) -> tuple[Owner, ...]:
-    rows = store.owners.get(ref, {})
-    return tuple(
-        Owner(source.config, source.resource_key, mark.event_seq)
-        for source, mark in sorted(rows.items())
-        if not is_own(source, mark, claim)
-    )

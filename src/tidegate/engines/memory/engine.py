@@ -29,9 +29,9 @@ from tidegate.core.inspection import (
 )
 from tidegate.core.plans import Staged
 from tidegate.core.ports import Clock, EnqueueOutcome
-from tidegate.core.runs import EventClaim, Routing, RunClaim, Settlement
+from tidegate.core.runs import EntityWrite, EventClaim, Routing, RunClaim, Settlement
 from tidegate.core.samples import Sample
-from tidegate.engines.memory.claiming import claim_runs, next_run_due, renew, stage
+from tidegate.engines.memory.claiming import claim_runs, next_run_due, renew
 from tidegate.engines.memory.inspecting import (
     backlog,
     event_detail,
@@ -41,12 +41,14 @@ from tidegate.engines.memory.inspecting import (
     run_detail,
     writes_of,
 )
+from tidegate.engines.memory.lineage import stage
 from tidegate.engines.memory.mending import discard, prune, redrive
+from tidegate.engines.memory.refreshes import refresh
 from tidegate.engines.memory.routing import claim_events, enqueue, next_event_due, route
 from tidegate.engines.memory.rows import Store
 from tidegate.engines.memory.samples import keep_sample, samples_since
 from tidegate.engines.memory.searching import blueprints, search_entities, search_events
-from tidegate.engines.memory.settling import refresh, settle
+from tidegate.engines.memory.settling import settle
 from tidegate.engines.wakeups import Wakeups, Work
 
 
@@ -156,9 +158,9 @@ class MemoryEngine:
         await self._committed(Work.RUNS)
         return done
 
-    async def refresh(self, run_id: int) -> None:
+    async def refresh(self, claim: RunClaim, writes: Sequence[EntityWrite]) -> None:
         self._check()
-        refresh(self._store, run_id)
+        refresh(self._store, claim, writes)
         await self._committed(Work.RUNS)
 
     async def headers(self, run_id: int, limit: int) -> list[EventHeaders]:

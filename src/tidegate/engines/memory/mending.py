@@ -53,11 +53,32 @@ def prune(store: Store, finished_before: datetime, limit: int) -> int:
         and row.state is not EventState.DEAD
         and row.finished_at is not None
         and row.finished_at < finished_before
+        and not _stands_before_dead(store, row.event.seq)
     ]
     chosen = sorted(final)[: max(limit, 0)]
     for _, event_seq in chosen:
         _forget(store, event_seq)
     return len(chosen)
+
+
+def _stands_before_dead(store: Store, event_seq: int) -> bool:
+    """Whether a dead run of a lane, once redriven, would need this event: the newest that was applied there."""
+    lanes = {
+        run.lane
+        for run in store.links(event_seq)
+        if run.lane is not None and run.state is RunState.APPLIED and run.newest_seq == event_seq
+    }
+    applied = max(
+        (
+            run.newest_seq
+            for run in store.runs.values()
+            if run.lane in lanes and run.state is RunState.APPLIED
+        ),
+        default=0,
+    )
+    return applied == event_seq and any(
+        run.lane in lanes and run.state is RunState.DEAD for run in store.runs.values()
+    )
 
 
 def _forget(store: Store, event_seq: int) -> None:

@@ -9,7 +9,7 @@ from tidegate.core.ports import Accepted, BacklogFull, Duplicate, EnqueueOutcome
 from tidegate.core.runs import EventClaim, Routing, RunRequest
 from tidegate.engines.memory.rows import EventRow, RunRow, Store
 
-_GIVEN_UP = frozenset({EventState.DEAD, EventState.DISCARDED})
+_NOT_TAKEN = frozenset({EventState.REJECTED, EventState.DEAD, EventState.DISCARDED})
 
 
 def enqueue(store: Store, event: IncomingEvent) -> EnqueueOutcome:
@@ -34,7 +34,7 @@ def _twin(store: Store, event: IncomingEvent) -> str | None:
     twins = [
         row.event.id
         for row in store.events.values()
-        if (row.event.path, row.event.delivery_id) == key and row.state not in _GIVEN_UP
+        if (row.event.path, row.event.delivery_id) == key and row.state not in _NOT_TAKEN
     ]
     return twins[-1] if twins else None
 
@@ -73,6 +73,7 @@ def request_run(store: Store, row: EventRow, request: RunRequest) -> None:
     pending = None if request.lane is None else store.pending_run(request.lane)
     if pending is not None:
         store.link(pending, row.event.seq)
+        pending.version = max(pending.version, request.version)
         return
     create_run(store, row, request)
 
@@ -97,6 +98,7 @@ def create_run(store: Store, row: EventRow, request: RunRequest) -> RunRow:
         newest_seq=row.event.seq,
         event_seqs=set(),
         detail=request.error or "",
+        version=request.version,
     )
     store.runs[run.id] = store.live_runs[run.id] = run
     store.link(run, row.event.seq)

@@ -53,6 +53,7 @@ class RunRow:
     newest_seq: int
     event_seqs: set[int]
     detail: str
+    version: str = ""
     token: int = 0
     claimed_at: datetime | None = None
     failures: int = 0
@@ -119,10 +120,16 @@ class Store:
             run.newest_seq = event_seq
             run.path = self.events[event_seq].event.path
 
+    def unlink(self, run: RunRow, event_seq: int) -> None:
+        """Let a run stand for an event no more."""
+        run.event_seqs.discard(event_seq)
+        self.events[event_seq].run_ids.discard(run.id)
+
     def merge(self, run: RunRow, into: RunRow) -> None:
         """Hand a run's events on to another run of its lane."""
         self.move(run, RunTransition.MERGE)
         run.superseded_by = into.id
+        into.version = max(into.version, run.version)
         for event_seq in run.event_seqs:
             self.events[event_seq].run_ids.discard(run.id)
             self.link(into, event_seq)

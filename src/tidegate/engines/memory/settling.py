@@ -1,43 +1,38 @@
 """How a claim ends: its attempt, its writes, its lineage, its lane, its refreshes, its events."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import NamedTuple
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.inspection import WriteRecord
-from tidegate.core.lifecycle import LIVE_RUN_STATES, RunState, RunTransition
-from tidegate.core.runs import (
-    Completed,
-    EntityWrite,
-    Rerouted,
-    RunClaim,
-    RunRequest,
-    Settlement,
-    WriteAction,
-    refresh_lane_of,
-)
-from tidegate.engines.lineage import is_own, source_of
+from tidegate.core.lifecycle import RunState, RunTransition
+from tidegate.core.runs import Completed, EntityWrite, Rerouted, RunClaim, Settlement
 from tidegate.engines.memory.claiming import attempt, holder
+from tidegate.engines.memory.lineage import shrink
+from tidegate.engines.memory.refreshes import again, owe
 from tidegate.engines.memory.routing import create_run, request_run
 from tidegate.engines.memory.rows import RunRow, Store
 from tidegate.engines.overlaps import (
-    LATE_WRITE,
     OtherRun,
+    Owed,
     Stamp,
+    came_between,
     digest_of,
-    other_is_owed,
+    one_a_run,
     overlaps,
     refresh_reason,
+    who_owes,
 )
-from tidegate.engines.settlements import Ending, changed, document_of, ending_of, outcome_name
-
-
-class Owed(NamedTuple):
-    """Why a refresh is owed, and the entity whose refresh lane it may use."""
-
-    ref: EntityRef
-    reason: str
+from tidegate.engines.settlements import (
+    PASSED_ON,
+    TURNED_AWAY,
+    Ending,
+    changed,
+    document_of,
+    ending_of,
+    outcome_name,
+)
 
 
 def settle(store: Store, claim: RunClaim, settlement: Settlement) -> bool:
@@ -47,15 +42,19 @@ def settle(store: Store, claim: RunClaim, settlement: Settlement) -> bool:
         return False
     ending = ending_of(settlement)
     _record_attempt(store, run, settlement, ending)
+    overlapped = _overlapped(store, claim, ending.writes)
     owed = _journal(store, claim, run, ending.writes)
     if isinstance(settlement, Completed):
-        _shrink_lineage(store, claim, settlement)
+        run.version = settlement.version
+        owed += shrink(store, claim, settlement, overlapped)
     _end(store, run, ending)
+    if run.state in TURNED_AWAY:
+        _pass_on(store, run)
     if isinstance(settlement, Rerouted):
         for request in settlement.runs:
             request_run(store, store.events[claim.event.seq], request)
-    for run_id, (ref, reason) in owed.items():
-        _owe(store, store.runs[run_id], ref, reason)
+    for run_id, ref, reason in one_a_run(owed):
+        owe(store, store.runs[run_id], ref, reason)
     store.conclude(run.event_seqs)
     return True
 
@@ -67,10 +66,16 @@ def _record_attempt(store: Store, run: RunRow, settlement: Settlement, ending: E
     run.attempts.append(replace(record, steps=steps, warnings=trail.warnings, fetched=trail.fetched))
 
 
-def _journal(store: Store, claim: RunClaim, run: RunRow, writes: tuple[EntityWrite, ...]) -> dict[int, Owed]:
-    """Keep the writes. Answers the runs that owe a refresh because of them."""
+def _overlapped(store: Store, claim: RunClaim, writes: tuple[EntityWrite, ...]) -> frozenset[EntityRef]:
+    """Entities that another run wrote after the claim was given."""
+    stamps = ((write.ref, store.stamps.get(write.ref)) for write in writes)
+    return frozenset(ref for ref, stamp in stamps if stamp is not None and came_between(stamp, claim))
+
+
+def _journal(store: Store, claim: RunClaim, run: RunRow, writes: tuple[EntityWrite, ...]) -> list[Owed]:
+    """Keep the writes. Answers the refreshes that are owed because of them."""
     order = store.next_token() if any(changed(write) for write in writes) else 0
-    owed: dict[int, Owed] = {}
+    owed: list[Owed] = []
     for write in writes:
         document = document_of(write.entity)
         store.last_write_seq += 1
@@ -91,32 +96,26 @@ def _journal(store: Store, claim: RunClaim, run: RunRow, writes: tuple[EntityWri
         digest = digest_of(write, document)
         stamp = store.stamps.get(write.ref)
         if stamp is not None and overlaps(stamp, digest, claim):
-            reason = refresh_reason(stamp, claim, write.ref)
-            owed.setdefault(_owed_run(store, claim, stamp, digest), Owed(write.ref, reason))
+            owed += _owed_by(store, claim, write, digest, stamp)
         store.stamps[write.ref] = Stamp(order, digest, run.id)
     return owed
 
 
-def _owed_run(store: Store, claim: RunClaim, stamp: Stamp, digest: bytes) -> int:
+def _owed_by(
+    store: Store, claim: RunClaim, write: EntityWrite, digest: bytes, stamp: Stamp
+) -> Iterator[Owed]:
+    """Which of two overlapping runs are run again."""
+    reason = refresh_reason(stamp, claim, write.ref)
     other = store.runs.get(stamp.run_id)
     if other is None or other.newest_seq not in store.events:
-        return claim.run_id
-    known = OtherRun(other.processor, other.config, other.newest_seq)
-    return other.id if other_is_owed(stamp, digest, claim, known) else claim.run_id
-
-
-def _shrink_lineage(store: Store, claim: RunClaim, settlement: Completed) -> None:
-    source = source_of(claim)
-    for ref in settlement.dropped:
-        rows = store.owners.get(ref, {})
-        if source in rows and is_own(source, rows[source], claim):
-            del rows[source]
-    for write in settlement.writes:
-        if write.action is WriteAction.DELETE:
-            rows = store.owners.get(write.ref, {})
-            store.owners[write.ref] = {
-                writer: mark for writer, mark in rows.items() if mark.event_seq > claim.event.seq
-            }
+        yield Owed(claim.run_id, write.ref, reason)
+        return
+    known = OtherRun(other.processor, other.config, other.resource_key, other.newest_seq, other.token)
+    owing = who_owes(stamp, digest, claim, known)
+    if owing.other:
+        yield Owed(other.id, write.ref, reason)
+    if owing.own:
+        yield Owed(claim.run_id, write.ref, reason)
 
 
 def _end(store: Store, run: RunRow, ending: Ending) -> None:
@@ -145,38 +144,16 @@ def _end(store: Store, run: RunRow, ending: Ending) -> None:
         store.merge(held, into=run)
 
 
-def refresh(store: Store, run_id: int) -> None:
-    """Owe one more run to the lane, or to the event, of a run whose write came late."""
-    run = store.runs.get(run_id)
-    if run is None:
+def _pass_on(store: Store, run: RunRow) -> None:
+    """The newest event of the run was turned away; nobody looked at the others: they go on without it."""
+    rest = run.event_seqs - {run.newest_seq}
+    if run.lane is None or not rest:
         return
-    if run.lane is not None:
-        run = max((other for other in store.runs.values() if other.lane == run.lane), key=_newest)
-    elif any(_is_pending_twin(run, other) for other in store.live_runs.values()):
-        return
-    _owe(store, run, None, LATE_WRITE)
-
-
-def _newest(run: RunRow) -> tuple[int, int]:
-    return run.newest_seq, run.id
-
-
-def _is_pending_twin(run: RunRow, other: RunRow) -> bool:
-    same = (other.processor, other.config, other.newest_seq) == (run.processor, run.config, run.newest_seq)
-    return same and other.state in {RunState.READY, RunState.HELD}
-
-
-def _owe(store: Store, run: RunRow, ref: EntityRef | None, reason: str) -> None:
-    """Create a run like this one, unless one is pending on its lane already."""
-    row = store.events.get(run.newest_seq)
-    if row is None or (run.state in LIVE_RUN_STATES and run.state is not RunState.CLAIMED):
-        return
-    lane = run.lane
-    if lane is None and ref is not None:
-        lane = refresh_lane_of(run.processor, run.config, ref)
-    if lane is not None and store.pending_run(lane) is not None:
-        return
-    create_run(
-        store, row, RunRequest(run.processor, run.config, run.kind, run.resource_key, lane, error=reason)
-    )
-    store.conclude({row.event.seq})
+    for seq in rest:
+        store.unlink(run, seq)
+    pending = store.pending_run(run.lane)
+    if pending is None:
+        pending = create_run(store, store.events[max(rest)], again(run, run.lane, PASSED_ON))
+    for seq in rest:
+        store.link(pending, seq)
+    pending.version = max(pending.version, run.version)

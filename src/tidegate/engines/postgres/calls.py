@@ -58,12 +58,12 @@ _TYPES = {
         ("given_us", "lease_us", "max_backlog", "its_id", "its_seq", "its_token", "before_us", "kept_us"),
         "bigint",
     ),
-    **dict.fromkeys(("why", "last_served"), "text"),
+    **dict.fromkeys(("why", "last_served", "passed_on"), "text"),
     **dict.fromkeys(
         ("ids", "seqs", "tokens", "received", "delivery_hashes", "delays", "run_delays"), "bigint[]"
     ),
     **dict.fromkeys(("askers", "writers", "droppers"), "integer[]"),
-    **dict.fromkeys(("failed", "completes"), "boolean[]"),
+    **dict.fromkeys(("failed", "completes", "upserts"), "boolean[]"),
     **dict.fromkeys(("all_headers", "bodies", "trails", "fetched", "documents", "digests"), "bytea[]"),
     "most": "integer",
     "deleted": "bytea",

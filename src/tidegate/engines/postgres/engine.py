@@ -25,10 +25,9 @@ from tidegate.core.inspection import (
 )
 from tidegate.core.plans import Staged
 from tidegate.core.ports import Accepted, Clock, EnqueueOutcome
-from tidegate.core.runs import EventClaim, Released, Routing, RunClaim, Settlement
+from tidegate.core.runs import EntityWrite, EventClaim, Released, Routing, RunClaim, Settlement
 from tidegate.core.samples import Sample
 from tidegate.engines.instants import to_us
-from tidegate.engines.overlaps import LATE_WRITE
 from tidegate.engines.postgres.batches import Batches
 from tidegate.engines.postgres.bell import Bell
 from tidegate.engines.postgres.calls import Verbs
@@ -49,7 +48,7 @@ from tidegate.engines.postgres.reader import Reader
 from tidegate.engines.postgres.runs import RunsLent, claim_runs, renew
 from tidegate.engines.postgres.samples import keep_sample, samples_since
 from tidegate.engines.postgres.searching import blueprints, search_entities, search_events
-from tidegate.engines.postgres.settling import SettleCall, Settled, settle
+from tidegate.engines.postgres.settling import SettleCall, Settled, refresh, settle
 from tidegate.engines.wakeups import Wakeups, Work
 from tidegate.postgres import Connections, Release, ServerAddress
 
@@ -225,9 +224,8 @@ class PostgresEngine:
             self._bell.ring(Work.RUNS)
         return settled
 
-    async def refresh(self, run_id: int) -> None:
-        [(made,)] = await self._one(lambda: self._verbs.call("refresh", its_id=run_id, why=LATE_WRITE))
-        if made:
+    async def refresh(self, claim: RunClaim, writes: Sequence[EntityWrite]) -> None:
+        if await self._one(lambda: refresh(self._verbs, claim, writes)):
             self._bell.ring(Work.RUNS)
 
     async def headers(self, run_id: int, limit: int) -> list[EventHeaders]:

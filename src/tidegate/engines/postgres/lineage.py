@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import StaleClaimError
 from tidegate.core.plans import Owner, Staged
-from tidegate.core.runs import RunClaim
+from tidegate.core.runs import RunClaim, refresh_lane_of
 from tidegate.engines.postgres.calls import Verbs, stored_text
 from tidegate.postgres import Row
 
@@ -30,6 +30,7 @@ async def stage(verbs: Verbs, calls: Sequence[StageCall]) -> list[Staged | Stale
         writers=[place for place, _ in written],
         write_blueprints=[stored_text(ref.blueprint) for _, ref in written],
         write_identifiers=[stored_text(ref.identifier) for _, ref in written],
+        write_refresh_lanes=[_refresh_lane(calls[place - 1].claim, ref) for place, ref in written],
         askers=[place for place, _ in asked],
         ask_blueprints=[stored_text(ref.blueprint) for _, ref in asked],
         ask_identifiers=[stored_text(ref.identifier) for _, ref in asked],
@@ -38,6 +39,10 @@ async def stage(verbs: Verbs, calls: Sequence[StageCall]) -> list[Staged | Stale
     for place, *rest in rows:
         answers.setdefault(place, []).append(tuple(rest))
     return [_staged(call, answers.get(place)) for place, call in enumerate(calls, start=1)]
+
+
+def _refresh_lane(claim: RunClaim, ref: EntityRef) -> str | None:
+    return None if claim.resource_key is not None else refresh_lane_of(claim.processor, claim.config, ref)
 
 
 def _staged(call: StageCall, rows: list[Row] | None) -> Staged | StaleClaimError:

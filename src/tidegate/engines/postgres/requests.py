@@ -21,4 +21,5 @@ def request_arrays(asked: Iterable[tuple[int, RunRequest]], delays: str = "delay
         "lanes": stored_texts(request.lane for request in requests),
         delays: [span_us(request.delay_seconds) for request in requests],
         "errors": stored_texts(request.error for request in requests),
+        "versions": [stored_text(request.version) for request in requests],
     }

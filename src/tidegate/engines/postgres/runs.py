@@ -36,7 +36,8 @@ async def claim_runs(verbs: Verbs, limit: int, excluding: Collection[str], last_
 
 
 async def _read(verbs: Verbs, row: tuple[Any, ...]) -> RunClaim | None:
-    run_id, token, processor, config, kind, resource_key, lane, count, failures, expirations, *stored, _ = row
+    run_id, token, processor, config, kind, resource_key, lane, count, failures, expirations, *rest = row
+    *stored, version, _ = rest
     try:
         event = read_event(tuple(stored))
     except UnreadableError as error:
@@ -54,6 +55,7 @@ async def _read(verbs: Verbs, row: tuple[Any, ...]) -> RunClaim | None:
         event_count=count,
         failures=failures,
         expirations=expirations,
+        version=version,
     )
 
 

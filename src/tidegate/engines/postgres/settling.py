@@ -5,12 +5,20 @@ from typing import Any, NamedTuple
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.lifecycle import RunState, RunTransition, next_run_state
-from tidegate.core.runs import Completed, EntityWrite, Rerouted, RunClaim, Settlement, refresh_lane_of
+from tidegate.core.runs import (
+    Completed,
+    EntityWrite,
+    Rerouted,
+    RunClaim,
+    Settlement,
+    WriteAction,
+    refresh_lane_of,
+)
 from tidegate.engines.instants import span_us
-from tidegate.engines.overlaps import DELETED, digest_of
+from tidegate.engines.overlaps import DELETED, LATE_WRITE, digest_of
 from tidegate.engines.postgres.calls import Verbs, stored_text
 from tidegate.engines.postgres.requests import request_arrays
-from tidegate.engines.settlements import Ending, changed, document_of, ending_of, outcome_name
+from tidegate.engines.settlements import PASSED_ON, Ending, changed, document_of, ending_of, outcome_name
 from tidegate.engines.stored import encode_trail
 
 
@@ -41,9 +49,11 @@ async def settle(verbs: Verbs, calls: Sequence[SettleCall]) -> list[Settled]:
         details=[stored_text(ending.detail) for ending in endings],
         outcomes=[outcome_name(call.settlement) for call in calls],
         completes=[isinstance(call.settlement, Completed) for call in calls],
+        found_versions=[_found_version(call.settlement) for call in calls],
         trails=[encode_trail(call.settlement.trail) for call in calls],
         fetched=[call.settlement.trail.fetched or None for call in calls],
         deleted=DELETED,
+        passed_on=PASSED_ON,
         **_write_arrays(
             (place, call.claim, write)
             for place, (call, ending) in enumerate(zip(calls, endings, strict=True), start=1)
@@ -67,6 +77,27 @@ async def settle(verbs: Verbs, calls: Sequence[SettleCall]) -> list[Settled]:
     )
     found = {place: Settled(True, woke) for place, woke in rows}
     return [found.get(place, Settled(False, False)) for place in range(1, len(calls) + 1)]
+
+
+def _found_version(settlement: Settlement) -> str | None:
+    return stored_text(settlement.version) if isinstance(settlement, Completed) else None
+
+
+async def refresh(verbs: Verbs, claim: RunClaim, writes: Sequence[EntityWrite]) -> bool:
+    """Tell what was written under a stale claim; True if there is something new to claim."""
+    [(made,)] = await verbs.call(
+        "refresh",
+        its_id=claim.run_id,
+        its_token=claim.token,
+        its_seq=claim.event.seq,
+        blueprints=[stored_text(write.ref.blueprint) for write in writes],
+        identifiers=[stored_text(write.ref.identifier) for write in writes],
+        upserts=[write.action is WriteAction.UPSERT for write in writes],
+        digests=[digest_of(write, document_of(write.entity)) if changed(write) else None for write in writes],
+        refresh_lanes=[refresh_lane_of(claim.processor, claim.config, write.ref) for write in writes],
+        why=LATE_WRITE,
+    )
+    return made
 
 
 def _delay_us(ending: Ending) -> int | None:

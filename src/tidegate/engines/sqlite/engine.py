@@ -26,7 +26,7 @@ from tidegate.core.inspection import (
 )
 from tidegate.core.plans import Staged
 from tidegate.core.ports import Clock, EnqueueOutcome
-from tidegate.core.runs import EventClaim, Routing, RunClaim, Settlement
+from tidegate.core.runs import EntityWrite, EventClaim, Routing, RunClaim, Settlement
 from tidegate.core.samples import Sample
 from tidegate.engines.instants import optional_time, to_us
 from tidegate.engines.sqlite.database import SqliteError
@@ -167,8 +167,8 @@ class SqliteEngine:
     async def settle(self, claim: RunClaim, settlement: Settlement) -> bool:
         return await self._writer.commit(lambda tx: settle(tx, claim, settlement))
 
-    async def refresh(self, run_id: int) -> None:
-        await self._writer.commit(lambda tx: refresh(tx, run_id))
+    async def refresh(self, claim: RunClaim, writes: Sequence[EntityWrite]) -> None:
+        await self._writer.commit(lambda tx: refresh(tx, claim, writes))
 
     async def headers(self, run_id: int, limit: int) -> list[EventHeaders]:
         return await self._reader.look(lambda database: headers_of_run(database, run_id, limit))

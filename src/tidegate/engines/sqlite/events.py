@@ -15,7 +15,7 @@ from tidegate.engines.wakeups import Work
 
 _TWIN = (
     "SELECT id FROM events WHERE delivery_hash = ? AND delivery_id = ? AND path = ?"
-    " AND state NOT IN ('dead', 'discarded') ORDER BY seq DESC LIMIT 1"
+    " AND state NOT IN ('rejected', 'dead', 'discarded') ORDER BY seq DESC LIMIT 1"
 )
 _INSERT = (
     "INSERT INTO events (seq, id, path, state, due_us, token, expirations, received_us, size_bytes,"

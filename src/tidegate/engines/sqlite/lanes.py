@@ -12,14 +12,15 @@ _ACTIVE = "SELECT id, state FROM runs WHERE lane = ? AND holds_lane IS NOT NULL"
 _HELD = "SELECT id FROM runs WHERE lane = ? AND state = 'held'"
 _INSERT = (
     "INSERT INTO runs (id, state, due_us, token, failures, expirations, newest_seq, event_count, created_us,"
-    " changed_us, processor, config, kind, resource_key, lane, holds_lane, path, detail)"
-    " VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 1, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    " changed_us, processor, config, kind, resource_key, lane, holds_lane, path, detail, version)"
+    " VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 1, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
 )
 _LINK = "INSERT OR IGNORE INTO event_runs (event_seq, run_id) VALUES (?, ?)"
 _JOIN = (
     "UPDATE runs SET event_count = event_count + 1, path = iif(?2 > newest_seq, ?3, path),"
-    " newest_seq = max(newest_seq, ?2) WHERE id = ?1"
+    " newest_seq = max(newest_seq, ?2), version = max(version, ?4) WHERE id = ?1"
 )
+_RAISE_VERSION = "UPDATE runs SET version = max(version, ?2) WHERE id = ?1"
 _UNBLOCK = "UPDATE runs SET state = 'ready', due_us = ?1, holds_lane = 1, changed_us = ?1 WHERE lane = ?2 AND state = 'held'"
 _HAND_ON = (
     "INSERT OR IGNORE INTO event_runs (event_seq, run_id)"
@@ -32,9 +33,27 @@ _SUPERSEDE = (
 _ADOPT = (
     "UPDATE runs SET event_count = event_count + ?2,"
     " path = iif(other.newest_seq > runs.newest_seq, other.path, runs.path),"
-    " newest_seq = max(runs.newest_seq, other.newest_seq)"
-    " FROM (SELECT newest_seq, path FROM runs WHERE id = ?3) AS other WHERE runs.id = ?1"
+    " newest_seq = max(runs.newest_seq, other.newest_seq), version = max(runs.version, other.version)"
+    " FROM (SELECT newest_seq, path, version FROM runs WHERE id = ?3) AS other WHERE runs.id = ?1"
 )
+# Of the newest event that was applied on the run's lane, is stored, and was never turned away.
+_NEWEST_APPLIED = """
+SELECT applied.newest_seq, events.path, applied.version, runs.newest_seq, runs.version
+FROM runs
+CROSS JOIN runs AS applied ON applied.lane = runs.lane AND applied.state = 'applied'
+CROSS JOIN events ON events.seq = applied.newest_seq
+WHERE runs.id = ? AND NOT EXISTS (
+    SELECT 1 FROM event_runs CROSS JOIN runs AS turned ON turned.id = event_runs.run_id
+    WHERE event_runs.event_seq = applied.newest_seq AND turned.newest_seq = applied.newest_seq
+        AND turned.lane = applied.lane AND turned.state IN ('ignored', 'rejected')
+)
+ORDER BY applied.newest_seq DESC, applied.version DESC LIMIT 1
+"""
+_OTHERS_OF = (
+    "SELECT event_runs.event_seq, events.path FROM event_runs JOIN events ON events.seq = event_runs.event_seq"
+    " WHERE event_runs.run_id = ? AND event_runs.event_seq <> ? ORDER BY event_runs.event_seq DESC"
+)
+_UNLINK_OTHERS = "DELETE FROM event_runs WHERE run_id = ? AND event_seq <> ?"
 
 
 class LaneRuns(NamedTuple):
@@ -59,10 +78,34 @@ def request_run(tx: Transaction, event_seq: int, path: str, request: RunRequest)
     """Join the pending run of the lane, or create one."""
     lane = LaneRuns() if request.lane is None else live_runs(tx, request.lane)
     if lane.pending is not None:
-        if tx.run(_LINK, (event_seq, lane.pending)):
-            tx.run(_JOIN, (lane.pending, event_seq, path))
+        join(tx, lane.pending, event_seq, path, request.version)
         return
     create_run(tx, event_seq, path, request, held=lane.claimed is not None)
+
+
+def join(tx: Transaction, run_id: int, event_seq: int, path: str, version: str = "") -> None:
+    """Let a run stand for one more event."""
+    if tx.run(_LINK, (event_seq, run_id)):
+        tx.run(_JOIN, (run_id, event_seq, path, version))
+    elif version:
+        tx.run(_RAISE_VERSION, (run_id, version))
+
+
+def catch_up(tx: Transaction, run_id: int) -> bool:
+    """A lane does not go back: a run uses no older payload, and takes no older version, than was applied.
+
+    True if an event joined the run for that.
+    """
+    row = tx.row(_NEWEST_APPLIED, (run_id,))
+    if row is None:
+        return False
+    newest_seq, path, version, own_seq, own_version = row
+    if newest_seq > own_seq:
+        join(tx, run_id, newest_seq, path, version)
+        return True
+    if version > own_version:
+        tx.run(_RAISE_VERSION, (run_id, version))
+    return False
 
 
 def create_run(tx: Transaction, event_seq: int, path: str, request: RunRequest, *, held: bool) -> None:
@@ -75,7 +118,8 @@ def create_run(tx: Transaction, event_seq: int, path: str, request: RunRequest, 
     key = (request.processor, request.config, request.kind, request.resource_key, request.lane)
     holds_lane = None if held or request.lane is None else 1
     error = request.error or ""
-    tx.run(_INSERT, (run_id, state.value, due_us, event_seq, tx.now_us, *key, holds_lane, path, error))
+    values = (run_id, state.value, due_us, event_seq, tx.now_us, *key, holds_lane, path, error)
+    tx.run(_INSERT, (*values, request.version))
     tx.run(_LINK, (event_seq, run_id))
     if not held:
         tx.added.add(Work.RUNS)
@@ -102,3 +146,20 @@ def merge(tx: Transaction, run_id: int, state: RunState, into: int) -> None:
     tx.run("DELETE FROM event_runs WHERE run_id = ?", (run_id,))
     tx.run(_SUPERSEDE, (tx.now_us, into, run_id))
     tx.counters.moved(state, RunState.SUPERSEDED)
+
+
+def pass_on(tx: Transaction, run_id: int, newest_seq: int, again: RunRequest) -> None:
+    """The newest event of an ended run was turned away; nobody looked at the others: they go on without it."""
+    others = tx.rows(_OTHERS_OF, (run_id, newest_seq))
+    if again.lane is None or not others:
+        return
+    pending = live_runs(tx, again.lane).pending
+    if pending is None:
+        event_seq, path = others.pop(0)
+        create_run(tx, event_seq, path, again, held=False)
+        pending = tx.counters.run_id
+    for event_seq, path in others:
+        join(tx, pending, event_seq, path)
+    tx.run(_RAISE_VERSION, (pending, again.version))
+    tx.run(_UNLINK_OTHERS, (run_id, newest_seq))
+    tx.run("UPDATE runs SET event_count = 1 WHERE id = ?", (run_id,))

@@ -1,12 +1,16 @@
-"""Lineage in the file: which source wrote which entity, noted before it is written."""
+"""Lineage in the file: which source wrote which entity, noted before it is written, and given up afterwards."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import StaleClaimError
+from tidegate.core.lifecycle import LIVE_RUN_STATES, RunState
 from tidegate.core.plans import Owner, Staged
 from tidegate.core.runs import Completed, RunClaim, WriteAction
 from tidegate.engines.lineage import Mark, Source, is_own, source_of
+from tidegate.engines.overlaps import Owed, left_alone, let_go
+from tidegate.engines.sqlite.database import Row
 from tidegate.engines.sqlite.transaction import Transaction
 
 _IS_HELD = "SELECT 1 FROM runs WHERE id = ? AND token = ? AND state = 'claimed'"
@@ -19,7 +23,7 @@ _PREVIOUS = (
     " FROM owners JOIN entities ON entities.id = owners.entity_id WHERE owners.source_id = ?"
 )
 _OWNERS = (
-    "SELECT sources.config, sources.resource_key, owners.event_seq, owners.processor"
+    "SELECT sources.config, sources.resource_key, owners.event_seq, owners.processor, owners.source_id"
     " FROM owners JOIN sources ON sources.id = owners.source_id"
     " WHERE owners.entity_id = (SELECT id FROM entities WHERE blueprint = ? AND identifier = ?)"
     " ORDER BY sources.config, sources.resource_key"
@@ -29,9 +33,11 @@ _OWN = (
     " ON CONFLICT DO UPDATE SET event_seq = excluded.event_seq, processor = excluded.processor"
     " WHERE excluded.event_seq >= owners.event_seq"
 )
-_ROW = "SELECT event_seq, processor FROM owners WHERE entity_id = ? AND source_id = ?"
 _DISOWN = "DELETE FROM owners WHERE entity_id = ? AND source_id = ?"
-_DISOWN_ALL = "DELETE FROM owners WHERE entity_id = ? AND event_seq <= ?"
+_RUN_OF = (
+    "SELECT runs.id, runs.state FROM event_runs JOIN runs ON runs.id = event_runs.run_id"
+    " WHERE event_runs.event_seq = ? AND runs.processor = ? AND runs.config = ? ORDER BY runs.id DESC LIMIT 1"
+)
 
 
 def entity_id(tx: Transaction, ref: EntityRef) -> int:
@@ -65,31 +71,80 @@ def stage(
     owners: dict[EntityRef, tuple[Owner, ...]] = {}
     known: set[EntityRef] = set()
     for ref in previous.union(candidates).difference(upserts):
-        rows = [(Source(*row[:2]), Mark(*row[2:])) for row in tx.rows(_OWNERS, ref)]
-        others = [(row, mark) for row, mark in rows if not is_own(row, mark, claim)]
-        if rows:
+        writers = _writers(tx, ref)
+        others = [writer for writer in writers if not is_own(writer.source, writer.mark, claim)]
+        if writers:
             known.add(ref)
         if others:
-            owners[ref] = tuple(Owner(*row, mark.event_seq) for row, mark in others)
-    for ref in upserts:
-        tx.run(_OWN, (entity_id(tx, ref), source_id, claim.event.seq, claim.processor))
+            owners[ref] = tuple(Owner(*writer.source, writer.mark.event_seq) for writer in others)
+    note_writer(tx, claim, upserts, source_id)
     return Staged(previous, owners, frozenset(known))
 
 
-def shrink(tx: Transaction, claim: RunClaim, settlement: Completed) -> None:
-    """Take out what this source does not write any more, and all writers of what was deleted."""
-    if settlement.dropped:
-        _drop(tx, claim, settlement.dropped)
-    for write in settlement.writes:
-        if write.action is WriteAction.DELETE:
-            tx.run(_DISOWN_ALL, (entity_id(tx, write.ref), claim.event.seq))
-
-
-def _drop(tx: Transaction, claim: RunClaim, refs: Iterable[EntityRef]) -> None:
-    source = source_of(claim)
-    source_id = _source_id(tx, source)
+def note_writer(
+    tx: Transaction, claim: RunClaim, refs: Collection[EntityRef], source_id: int | None = None
+) -> None:
+    """Note the claim's source as a writer of entities."""
+    if refs and source_id is None:
+        source_id = _source_id(tx, source_of(claim))
     for ref in refs:
-        key = (entity_id(tx, ref), source_id)
-        row = tx.row(_ROW, key)
-        if row is not None and is_own(source, Mark(*row), claim):
-            tx.run(_DISOWN, key)
+        tx.run(_OWN, (entity_id(tx, ref), source_id, claim.event.seq, claim.processor))
+
+
+def shrink(
+    tx: Transaction, claim: RunClaim, settlement: Completed, overlapped: Collection[EntityRef]
+) -> list[Owed]:
+    """Take out what this source does not write any more. Answers the refreshes that are owed because of it."""
+    deleted = {write.ref for write in settlement.writes if write.action is WriteAction.DELETE}
+    kept = {write.ref for write in settlement.writes if write.action is WriteAction.KEPT}
+    owed: list[Owed] = []
+    for ref in settlement.dropped:
+        owed += _drop(tx, claim, ref, kept=ref in kept)
+    for ref in deleted.difference(overlapped):
+        for writer in _writers(tx, ref):
+            if writer.mark.event_seq <= claim.event.seq and not _is_at_work(tx, claim, writer):
+                tx.run(_DISOWN, (entity_id(tx, ref), writer.source_id))
+    return owed
+
+
+class _Writer(NamedTuple):
+    """A row of lineage."""
+
+    source: Source
+    mark: Mark
+    source_id: int
+
+
+def _writers(tx: Transaction, ref: EntityRef) -> list[_Writer]:
+    return [
+        _Writer(Source(config, resource_key), Mark(event_seq, processor), source_id)
+        for config, resource_key, event_seq, processor, source_id in tx.rows(_OWNERS, ref)
+    ]
+
+
+def _drop(tx: Transaction, claim: RunClaim, ref: EntityRef, *, kept: bool) -> Iterator[Owed]:
+    """Let go of one entity: if it is there still, somebody else has to stand for it from now on."""
+    source, writers = source_of(claim), _writers(tx, ref)
+    others = [writer for writer in writers if writer.source != source]
+    for own in writers:
+        if own.source != source or not is_own(source, own.mark, claim):
+            continue
+        if kept and not others:
+            yield Owed(claim.run_id, ref, left_alone(claim, ref))
+            continue
+        tx.run(_DISOWN, (entity_id(tx, ref), own.source_id))
+        if kept:
+            heir = max(others, key=lambda writer: (writer.mark.event_seq, writer.source))
+            run = _run_of(tx, heir)
+            if run is not None:
+                yield Owed(run[0], ref, let_go(claim, ref))
+
+
+def _is_at_work(tx: Transaction, claim: RunClaim, writer: _Writer) -> bool:
+    run = _run_of(tx, writer)
+    return run is not None and run[0] != claim.run_id and RunState(run[1]) in LIVE_RUN_STATES
+
+
+def _run_of(tx: Transaction, writer: _Writer) -> Row | None:
+    """Id and state of the run that left a mark; None if its event is forgotten."""
+    return tx.row(_RUN_OF, (writer.mark.event_seq, writer.mark.processor, writer.source.config))

@@ -17,7 +17,15 @@ _PUT_BACK = (
 )
 _DISCARD = "UPDATE runs SET state = 'discarded', changed_us = ?2, finished_us = ?2 WHERE id = ?1"
 _PRUNABLE = (
-    "SELECT seq FROM events WHERE finished_us < ? AND state <> 'dead' ORDER BY finished_us, seq LIMIT ?"
+    "SELECT seq FROM events WHERE finished_us < ? AND state <> 'dead'"
+    # A dead run of a lane, once redriven, needs the newest event that was applied there.
+    " AND NOT EXISTS (SELECT 1 FROM event_runs"
+    " CROSS JOIN runs ON runs.id = event_runs.run_id AND runs.state = 'applied'"
+    " CROSS JOIN runs AS dead ON dead.lane = runs.lane AND dead.state = 'dead'"
+    " WHERE event_runs.event_seq = events.seq AND runs.newest_seq = events.seq"
+    " AND NOT EXISTS (SELECT 1 FROM runs AS newer WHERE newer.lane = runs.lane"
+    " AND newer.state = 'applied' AND newer.newest_seq > runs.newest_seq))"
+    " ORDER BY finished_us, seq LIMIT ?"
 )
 _WRITTEN = (
     "SELECT DISTINCT writes.entity_id FROM attempts JOIN writes"

@@ -8,7 +8,7 @@ from tidegate.core.runs import Released, RunClaim
 from tidegate.engines.settlements import EXPIRED
 from tidegate.engines.sqlite.database import CorruptError, Row
 from tidegate.engines.sqlite.events import EVENT_COLUMNS
-from tidegate.engines.sqlite.lanes import unblock
+from tidegate.engines.sqlite.lanes import catch_up, unblock
 from tidegate.engines.sqlite.outcomes import conclude
 from tidegate.engines.sqlite.settling import record_attempt, settle
 from tidegate.engines.sqlite.transaction import DamageError, Transaction
@@ -29,11 +29,11 @@ _DUE = "SELECT id FROM runs WHERE processor = ? AND due_us <= ? ORDER BY due_us,
 _NEXT_DUE = "SELECT min(due_us) FROM runs WHERE processor = ? AND due_us > ?"
 _READ = f"""
 SELECT runs.state, runs.token, runs.claimed_us, runs.processor, runs.config, runs.kind, runs.resource_key,
-    runs.lane, runs.event_count, runs.failures, runs.expirations, {EVENT_COLUMNS}
+    runs.lane, runs.event_count, runs.failures, runs.expirations, runs.version, {EVENT_COLUMNS}
 FROM runs LEFT JOIN events ON events.seq = runs.newest_seq LEFT JOIN event_bodies ON event_bodies.seq = events.seq
 WHERE runs.id = ?
 """  # noqa: S608 - own text
-_RUN_COLUMNS = 11
+_RUN_COLUMNS = 12
 _LEND = (
     "UPDATE runs SET state = 'claimed', due_us = ?2, token = ?3, claimed_us = ?4, changed_us = ?4,"
     " expirations = ?5 WHERE id = ?1"
@@ -84,6 +84,7 @@ def _next_due_us(tx: Transaction, names: Sequence[str]) -> int | None:
 
 def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
     try:
+        caught_up = catch_up(tx, run_id)
         row = tx.row(_READ, (run_id,))
         if row is None:
             return None
@@ -106,6 +107,7 @@ def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
         count,
         failures,
         expirations,
+        version,
     ) = row[:_RUN_COLUMNS]
     if state == RunState.CLAIMED:
         expirations += 1
@@ -114,6 +116,8 @@ def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
         tx.counters.moved(RunState.READY, RunState.CLAIMED)
     token = tx.counters.next_token()
     tx.run(_LEND, (run_id, tx.lease_end_us, token, tx.now_us, expirations))
+    if caught_up:
+        conclude(tx, run_id)
     return RunClaim(
         run_id=run_id,
         token=token,
@@ -126,6 +130,7 @@ def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
         event_count=count,
         failures=failures,
         expirations=expirations,
+        version=version,
     )
 
 

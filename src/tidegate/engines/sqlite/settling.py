@@ -1,17 +1,36 @@
 """How a claim ends in the file: its attempt, its writes, its lineage, its lane, its refreshes, its events."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.lifecycle import RunState, RunTransition, next_run_state
-from tidegate.core.runs import Completed, EntityWrite, Rerouted, RunClaim, Settlement, Trail
+from tidegate.core.runs import Completed, EntityWrite, Rerouted, RunClaim, RunRequest, Settlement, Trail
 from tidegate.engines.instants import span_us
-from tidegate.engines.overlaps import OtherRun, Stamp, digest_of, other_is_owed, overlaps, refresh_reason
-from tidegate.engines.settlements import Ending, changed, document_of, ending_of, outcome_name
-from tidegate.engines.sqlite.lanes import merge_held, request_run, unblock
+from tidegate.engines.overlaps import (
+    OtherRun,
+    Owed,
+    Owing,
+    Stamp,
+    came_between,
+    digest_of,
+    one_a_run,
+    overlaps,
+    refresh_reason,
+    who_owes,
+)
+from tidegate.engines.settlements import (
+    PASSED_ON,
+    TURNED_AWAY,
+    Ending,
+    changed,
+    document_of,
+    ending_of,
+    outcome_name,
+)
+from tidegate.engines.sqlite.lanes import merge_held, pass_on, request_run, unblock
 from tidegate.engines.sqlite.lineage import entity_id, shrink
 from tidegate.engines.sqlite.outcomes import conclude
-from tidegate.engines.sqlite.refreshes import owe
+from tidegate.engines.sqlite.refreshes import STAMP, owe
 from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.stored import encode_trail
 from tidegate.engines.wakeups import Work
@@ -23,29 +42,21 @@ _AGAIN = (
 )
 _FINISH = (
     "UPDATE runs SET state = ?2, due_us = NULL, holds_lane = NULL, changed_us = ?3, finished_us = ?3,"
-    " detail = ?4 WHERE id = ?1"
+    " detail = ?4, version = coalesce(?5, version) WHERE id = ?1"
 )
 _ATTEMPT = (
     "INSERT INTO attempts (token, run_id, started_us, finished_us, outcome, detail, first_write, write_count,"
     " trail, fetched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _ENTITY = "SELECT id, stamp, digest, run_id FROM entities WHERE blueprint = ? AND identifier = ?"
-_STAMP = "UPDATE entities SET stamp = ?, digest = ?, run_id = ? WHERE id = ?"
 _WRITE = (
     "INSERT INTO writes (seq, entity_id, run_id, event_seq, at_us, action, reason, document)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _OTHER = (
-    "SELECT runs.processor, runs.config, runs.newest_seq FROM runs"
+    "SELECT runs.processor, runs.config, runs.resource_key, runs.newest_seq, runs.token FROM runs"
     " JOIN events ON events.seq = runs.newest_seq WHERE runs.id = ?"
 )
-
-
-class Owed(NamedTuple):
-    """Why a refresh is owed, and the entity whose refresh lane it may use."""
-
-    ref: EntityRef
-    reason: str
 
 
 def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
@@ -55,7 +66,7 @@ def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
         return False
     ending = ending_of(settlement)
     first_write = tx.counters.write_seq + 1
-    owed = _journal(tx, claim, ending.writes)
+    owed, overlapped = _journal(tx, claim, ending.writes)
     record_attempt(
         tx,
         claim.run_id,
@@ -67,25 +78,29 @@ def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
         trail=settlement.trail,
     )
     if isinstance(settlement, Completed):
-        shrink(tx, claim, settlement)
-    _end(tx, claim, ending)
+        owed += shrink(tx, claim, settlement, overlapped)
+    _end(tx, claim, ending, settlement.version if isinstance(settlement, Completed) else None)
     if isinstance(settlement, Rerouted):
         for request in settlement.runs:
             request_run(tx, claim.event.seq, claim.event.path, request)
-    for run_id, (ref, reason) in owed.items():
+    for run_id, ref, reason in one_a_run(owed):
         owe(tx, run_id, ref, reason)
     conclude(tx, claim.run_id)
     return True
 
 
-def _end(tx: Transaction, claim: RunClaim, ending: Ending) -> None:
+def _end(tx: Transaction, claim: RunClaim, ending: Ending, version: str | None) -> None:
     """Move the run on, and with it the run that waits behind it."""
     state = next_run_state(RunState.CLAIMED, ending.transition)
     tx.counters.moved(RunState.CLAIMED, state)
     if ending.delay_seconds is None:
-        tx.run(_FINISH, (claim.run_id, state.value, tx.now_us, ending.detail))
+        tx.run(_FINISH, (claim.run_id, state.value, tx.now_us, ending.detail, version))
         if claim.lane is not None:
             unblock(tx, claim.lane)
+        if state in TURNED_AWAY and claim.event_count > 1:
+            key = (claim.processor, claim.config, claim.kind, claim.resource_key, claim.lane)
+            again = RunRequest(*key, error=PASSED_ON, version=claim.version)
+            pass_on(tx, claim.run_id, claim.event.seq, again)
         return
     due_us = tx.now_us + span_us(ending.delay_seconds)
     failed = ending.transition is RunTransition.RETRY
@@ -114,25 +129,30 @@ def record_attempt(
     tx.run(_ATTEMPT, values)
 
 
-def _journal(tx: Transaction, claim: RunClaim, writes: tuple[EntityWrite, ...]) -> dict[int, Owed]:
-    """Keep the writes. Answers the runs that owe a refresh because of them."""
+def _journal(
+    tx: Transaction, claim: RunClaim, writes: tuple[EntityWrite, ...]
+) -> tuple[list[Owed], frozenset[EntityRef]]:
+    """Keep the writes. Answers the refreshes that are owed because of them, and the entities that another run
+    wrote after the claim was given.
+    """
     order = tx.counters.next_token() if any(changed(write) for write in writes) else 0
-    owed: dict[int, Owed] = {}
+    owed: list[Owed] = []
+    overlapped: set[EntityRef] = set()
     for write in writes:
         document = document_of(write.entity)
         row = tx.row(_ENTITY, write.ref)
         entity = row[0] if row else entity_id(tx, write.ref)
         _keep_write(tx, claim, write, entity, document)
+        stamp = Stamp(*row[1:]) if row and row[1] else None
+        if stamp is not None and came_between(stamp, claim):
+            overlapped.add(write.ref)
         if not changed(write):
             continue
         digest = digest_of(write, document)
-        if row and row[1]:
-            stamp = Stamp(*row[1:])
-            if overlaps(stamp, digest, claim):
-                run_id = _owed_run(tx, claim, stamp, digest)
-                owed.setdefault(run_id, Owed(write.ref, refresh_reason(stamp, claim, write.ref)))
-        tx.run(_STAMP, (order, digest, claim.run_id, entity))
-    return owed
+        if stamp is not None and overlaps(stamp, digest, claim):
+            owed += _owed_by(tx, claim, write, digest, stamp)
+        tx.run(STAMP, (order, digest, claim.run_id, entity))
+    return owed, frozenset(overlapped)
 
 
 def _keep_write(
@@ -152,8 +172,16 @@ def _keep_write(
     tx.run(_WRITE, values)
 
 
-def _owed_run(tx: Transaction, claim: RunClaim, stamp: Stamp, digest: bytes) -> int:
+def _owed_by(
+    tx: Transaction, claim: RunClaim, write: EntityWrite, digest: bytes, stamp: Stamp
+) -> Iterator[Owed]:
+    """Which of two overlapping runs are run again."""
+    reason = refresh_reason(stamp, claim, write.ref)
     row = tx.row(_OTHER, (stamp.run_id,))
-    if row is not None and other_is_owed(stamp, digest, claim, OtherRun(*row)):
-        return stamp.run_id
-    return claim.run_id
+    owing = Owing(own=True, other=False)
+    if row is not None:
+        owing = who_owes(stamp, digest, claim, OtherRun(*row))
+    if owing.other:
+        yield Owed(stamp.run_id, write.ref, reason)
+    if owing.own:
+        yield Owed(claim.run_id, write.ref, reason)

@@ -36,16 +36,17 @@ $$;
 -- A run for one event; the id. The caller holds the lane, knows what is live on it, and counts the run.
 CREATE FUNCTION create_run(
     now_us bigint, seq bigint, its_path text, its_processor text, its_config text, its_kind text, its_key text,
-    its_lane text, delay_us bigint, error text, is_held boolean
+    its_lane text, delay_us bigint, error text, its_version text, is_held boolean
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     new_state text := CASE WHEN is_held THEN 'held' ELSE 'ready' END;
     new_id bigint := nextval('run_ids');
 BEGIN
     INSERT INTO runs (id, state, due_us, newest_seq, created_us, changed_us, processor, config, kind, resource_key,
-        lane, holds_lane, path, detail)
+        lane, holds_lane, path, detail, version)
     VALUES (new_id, new_state, CASE WHEN NOT is_held THEN now_us + delay_us END, seq, now_us, now_us, its_processor,
-        its_config, its_kind, its_key, its_lane, its_lane IS NOT NULL AND NOT is_held, its_path, coalesce(error, ''));
+        its_config, its_kind, its_key, its_lane, its_lane IS NOT NULL AND NOT is_held, its_path, coalesce(error, ''),
+        its_version);
     INSERT INTO event_runs (event_seq, run_id) VALUES (seq, new_id);
     RETURN new_id;
 END
@@ -66,10 +67,82 @@ BEGIN
 END
 $$;
 
+-- Let a run stand for one more event.
+CREATE FUNCTION join_run(its_id bigint, seq bigint, its_path text, its_version text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    joined integer;
+BEGIN
+    INSERT INTO event_runs (event_seq, run_id) VALUES (seq, its_id) ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS joined = ROW_COUNT;
+    UPDATE runs SET event_count = event_count + joined, path = CASE WHEN seq > newest_seq THEN its_path ELSE path END,
+        newest_seq = greatest(newest_seq, seq), version = greatest(version, its_version)
+    WHERE id = its_id;
+END
+$$;
+
+-- A lane does not go back: a run uses no older payload, and takes no older version, than was applied on its lane and
+-- never turned away. Answers the runs that an event joined for that.
+CREATE FUNCTION catch_up(run_ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    it record;
+    joined bigint[] := '{}';
+BEGIN
+    FOR it IN
+        SELECT runs.id, runs.newest_seq AS own_seq, newest.* FROM runs CROSS JOIN LATERAL (
+            SELECT applied.newest_seq, applied.version, events.path FROM runs AS applied
+            JOIN events ON events.seq = applied.newest_seq
+            WHERE applied.lane = runs.lane AND applied.state = 'applied' AND NOT EXISTS (
+                SELECT FROM event_runs JOIN runs AS turned ON turned.id = event_runs.run_id
+                WHERE event_runs.event_seq = applied.newest_seq AND turned.newest_seq = applied.newest_seq
+                    AND turned.lane = applied.lane AND turned.state IN ('ignored', 'rejected')
+            )
+            ORDER BY applied.newest_seq DESC, applied.version DESC LIMIT 1
+        ) AS newest
+        WHERE runs.id = ANY (run_ids) AND (newest.newest_seq > runs.newest_seq OR newest.version > runs.version)
+    LOOP
+        IF it.newest_seq <= it.own_seq THEN
+            UPDATE runs SET version = greatest(version, it.version) WHERE id = it.id;
+            CONTINUE;
+        END IF;
+        PERFORM 1 FROM event_states WHERE seq = it.newest_seq FOR UPDATE;
+        CONTINUE WHEN NOT FOUND;  -- it is being forgotten
+        PERFORM join_run(it.id, it.newest_seq, it.path, it.version);
+        joined := joined || it.id;
+    END LOOP;
+    RETURN joined;
+END
+$$;
+
+-- The newest event of an ended run was turned away; nobody looked at the others: they go on without it. Answers the
+-- run in which they do, and whether it is new. The caller holds the lane.
+CREATE FUNCTION pass_on(now_us bigint, claim runs, why text, OUT run_id bigint, OUT made boolean)
+LANGUAGE plpgsql AS $$
+DECLARE
+    others bigint[] := ARRAY(
+        SELECT event_seq FROM event_runs WHERE event_runs.run_id = claim.id AND event_seq <> claim.newest_seq
+        ORDER BY event_seq DESC
+    );
+BEGIN
+    made := false;
+    IF claim.lane IS NULL OR cardinality(others) = 0 THEN
+        RETURN;
+    END IF;
+    SELECT pending INTO run_id FROM live_on(claim.lane);
+    IF run_id IS NULL THEN
+        made := true;
+        run_id := create_run(now_us, others[1], (SELECT path FROM events WHERE seq = others[1]), claim.processor,
+            claim.config, claim.kind, claim.resource_key, claim.lane, 0, why, claim.version, false);
+    END IF;
+    PERFORM join_run(run_id, seq, path, claim.version) FROM events WHERE seq = ANY (others);
+    DELETE FROM event_runs WHERE event_runs.run_id = claim.id AND event_seq <> claim.newest_seq;
+    UPDATE runs SET event_count = 1 WHERE id = claim.id;
+END
+$$;
+
 -- Join the pending run of the lane, or create one; the new run's state, or NULL. The caller counts it.
 CREATE FUNCTION request_run(
     now_us bigint, seq bigint, its_path text, its_processor text, its_config text, its_kind text, its_key text,
-    its_lane text, delay_us bigint, error text
+    its_lane text, delay_us bigint, error text, its_version text
 ) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     live record;
@@ -79,16 +152,11 @@ BEGIN
         live := live_on(its_lane);
     END IF;
     IF live.pending IS NOT NULL THEN
-        INSERT INTO event_runs (event_seq, run_id) VALUES (seq, live.pending) ON CONFLICT DO NOTHING;
-        IF FOUND THEN
-            UPDATE runs SET event_count = event_count + 1, path = CASE WHEN seq > newest_seq THEN its_path ELSE path END,
-                newest_seq = greatest(newest_seq, seq)
-            WHERE id = live.pending;
-        END IF;
+        PERFORM join_run(live.pending, seq, its_path, its_version);
         RETURN NULL;
     END IF;
     PERFORM create_run(now_us, seq, its_path, its_processor, its_config, its_kind, its_key, its_lane, delay_us, error,
-        live.claimed IS NOT NULL);
+        its_version, live.claimed IS NOT NULL);
     RETURN CASE WHEN live.claimed IS NULL THEN 'ready' ELSE 'held' END;
 END
 $$;
@@ -111,13 +179,13 @@ DECLARE
     other record;
     handed bigint;
 BEGIN
-    SELECT state, newest_seq, path INTO other FROM runs WHERE id = merged;
+    SELECT state, newest_seq, path, version INTO other FROM runs WHERE id = merged;
     INSERT INTO event_runs (event_seq, run_id)
         SELECT event_seq, into_run FROM event_runs WHERE run_id = merged ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS handed = ROW_COUNT;
     UPDATE runs SET event_count = event_count + handed,
         path = CASE WHEN other.newest_seq > newest_seq THEN other.path ELSE path END,
-        newest_seq = greatest(newest_seq, other.newest_seq)
+        newest_seq = greatest(newest_seq, other.newest_seq), version = greatest(version, other.version)
     WHERE id = into_run;
     DELETE FROM event_runs WHERE run_id = merged;
     UPDATE runs SET state = 'superseded', due_us = NULL, holds_lane = false, changed_us = now_us,
@@ -207,7 +275,7 @@ $$;
 
 -- A claim that is about to write, and an entity that the one in this place names.
 CREATE TYPE staging AS (place integer, source_id bigint, newest_seq bigint, processor text, resource_key text);
-CREATE TYPE named_entity AS (place integer, id bigint);
+CREATE TYPE named_entity AS (place integer, id bigint, refresh_lane text);
 
 -- `entity_of` for many, in the one order in which everybody locks entities.
 CREATE FUNCTION name_entities(blueprints text[], identifiers text[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -250,17 +318,20 @@ $$;
 
 -- --- refreshes ------------------------------------------------------------------------------------------
 
--- Create a run like this one, unless one is pending on its lane already; its id, or NULL.
+-- Create a run like this one; if one is pending on its lane already, that one is enough. The id of the run that is new
+-- or has a new event, or NULL.
 CREATE FUNCTION owe(now_us bigint, run_id bigint, entity_lane text, reason text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     known record;
     live record;
+    is_laneless boolean;
 BEGIN
     SELECT runs.*, events.path AS event_path INTO known FROM runs JOIN events ON events.seq = runs.newest_seq
         WHERE runs.id = run_id;
     IF NOT FOUND OR known.state IN ('ready', 'held') THEN
         RETURN NULL;
     END IF;
+    is_laneless := known.lane IS NULL;
     known.lane := coalesce(known.lane, entity_lane);
     SELECT NULL::bigint AS claimed, NULL::bigint AS pending INTO live;
     IF known.lane IS NOT NULL THEN
@@ -268,11 +339,15 @@ BEGIN
         live := live_on(known.lane);
     END IF;
     IF live.pending IS NOT NULL THEN
+        IF is_laneless AND EXISTS (SELECT FROM runs WHERE id = live.pending AND newest_seq < known.newest_seq) THEN
+            PERFORM join_run(live.pending, known.newest_seq, known.event_path, known.version);
+            RETURN live.pending;
+        END IF;
         RETURN NULL;
     END IF;
     PERFORM tally(0, (live.claimed IS NULL)::int, (live.claimed IS NOT NULL)::int, 0, 0);
     RETURN create_run(now_us, known.newest_seq, known.event_path, known.processor, known.config, known.kind,
-        known.resource_key, known.lane, 0, reason, live.claimed IS NOT NULL);
+        known.resource_key, known.lane, 0, reason, known.version, live.claimed IS NOT NULL);
 END
 $$;
 

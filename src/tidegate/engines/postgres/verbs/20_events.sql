@@ -32,7 +32,7 @@ BEGIN
         IF it.key IS NOT NULL AND it.replay_of IS NULL THEN
             SELECT events.id INTO twin FROM events JOIN event_states ON event_states.seq = events.seq
                 WHERE delivery_hash = it.key AND delivery_id = it.delivery_id AND path = it.path
-                    AND state NOT IN ('dead', 'discarded')
+                    AND state NOT IN ('rejected', 'dead', 'discarded')
                 ORDER BY events.seq DESC LIMIT 1;
         END IF;
         IF twin IS NOT NULL THEN
@@ -120,7 +120,7 @@ $$;
 CREATE FUNCTION route(
     given_us bigint, seqs bigint[], tokens bigint[], states text[], reasons text[],
     askers integer[], processors text[], configs text[], kinds text[], keys text[], lanes text[], delays bigint[],
-    errors text[]
+    errors text[], versions text[]
 ) RETURNS SETOF bigint
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -143,13 +143,13 @@ BEGIN
     )
     SELECT coalesce(array_agg(place), '{}') INTO ended FROM done;
     FOR it IN
-        SELECT asked.*, events.path FROM unnest(askers, processors, configs, kinds, keys, lanes, delays, errors)
-            WITH ORDINALITY AS asked (asker, processor, config, kind, key, lane, delay_us, error, place)
+        SELECT asked.*, events.path FROM unnest(askers, processors, configs, kinds, keys, lanes, delays, errors, versions)
+            WITH ORDINALITY AS asked (asker, processor, config, kind, key, lane, delay_us, error, version, place)
         JOIN events ON events.seq = seqs[asker]
         WHERE asker = ANY (ended) ORDER BY place
     LOOP
         made := request_run(now_us, seqs[it.asker], it.path, it.processor, it.config, it.kind, it.key, it.lane,
-            it.delay_us, it.error);
+            it.delay_us, it.error, it.version);
         ready := ready + coalesce(made = 'ready', false)::int;
         held := held + coalesce(made = 'held', false)::int;
     END LOOP;

@@ -7,11 +7,12 @@ CREATE FUNCTION claim_runs(given_us bigint, lease_us bigint, most integer, exclu
 RETURNS TABLE (
     run_id bigint, token bigint, processor text, config text, kind text, resource_key text, lane text,
     event_count integer, failures integer, expirations integer, seq bigint, id text, path text, received_us bigint,
-    delivery_id text, replay_of text, trace_id text, headers bytea, body bytea, wait_us bigint
+    delivery_id text, replay_of text, trace_id text, headers bytea, body bytea, version text, wait_us bigint
 ) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     now_us bigint := time_us(given_us);
+    caught_up bigint[];
     names text[];
     chosen bigint[];
     fresh bigint;
@@ -39,6 +40,7 @@ BEGIN
         INSERT INTO attempts (token, run_id, started_us, outcome, detail)
             SELECT token, id, claimed_us, 'expired', '' FROM runs WHERE id = ANY (chosen) AND state = 'claimed';
     END IF;
+    caught_up := catch_up(chosen);
     RETURN QUERY
     WITH numbered AS MATERIALIZED (
         SELECT id, turn, nextval('tokens') AS token
@@ -52,15 +54,18 @@ BEGIN
     SELECT lent.id, lent.token, lent.processor, lent.config, lent.kind, lent.resource_key, lent.lane,
         lent.event_count, lent.failures, lent.expirations, lent.newest_seq, events.id, events.path,
         events.received_us, events.delivery_id, events.replay_of, events.trace_id, events.headers, events.body,
-        NULL::bigint
+        lent.version, NULL::bigint
     FROM lent LEFT JOIN events ON events.seq = lent.newest_seq
     ORDER BY lent.turn;
     IF fresh > 0 THEN
         PERFORM tally(0, -fresh, 0, fresh, 0);
     END IF;
+    IF cardinality(caught_up) > 0 THEN
+        PERFORM conclude(now_us, caught_up);
+    END IF;
     IF cardinality(chosen) < most THEN
         RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer,
-            NULL::integer, NULL::bigint, NULL, NULL, NULL::bigint, NULL, NULL, NULL, NULL::bytea, NULL::bytea,
+            NULL::integer, NULL::bigint, NULL, NULL, NULL::bigint, NULL, NULL, NULL, NULL::bytea, NULL::bytea, NULL,
             (SELECT min(first.due_us) FROM unnest(names) AS name CROSS JOIN LATERAL (
                 SELECT due_us FROM runs WHERE processor = name AND due_us IS NOT NULL ORDER BY due_us LIMIT 1
             ) AS first) - now_us;
@@ -107,7 +112,7 @@ $$;
 -- they are answered one after the other.
 CREATE FUNCTION stage(
     ids bigint[], tokens bigint[],
-    writers integer[], write_blueprints text[], write_identifiers text[],
+    writers integer[], write_blueprints text[], write_identifiers text[], write_refresh_lanes text[],
     askers integer[], ask_blueprints text[], ask_identifiers text[]
 ) RETURNS TABLE (
     place integer, what text, blueprint text, identifier text, config text, resource_key text, event_seq bigint
@@ -127,8 +132,9 @@ BEGIN
         FROM unnest(ids, tokens) WITH ORDINALITY AS given (id, token, place)
         JOIN runs ON runs.id = given.id AND runs.token = given.token AND runs.state = 'claimed'
         JOIN sources ON sources.config = runs.config AND sources.resource_key = coalesce(runs.resource_key, '');
-    SELECT array_agg(ROW (given.place, entities.id)::named_entity ORDER BY entities.id) INTO upserts
-        FROM unnest(writers, write_blueprints, write_identifiers) AS given (place, blueprint, identifier)
+    SELECT array_agg(ROW (given.place, entities.id, given.refresh_lane)::named_entity ORDER BY entities.id) INTO upserts
+        FROM unnest(writers, write_blueprints, write_identifiers, write_refresh_lanes)
+            AS given (place, blueprint, identifier, refresh_lane)
         JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier;
     WITH candidates AS (
         SELECT given.place, entities.id
@@ -139,7 +145,7 @@ BEGIN
         JOIN owners ON owners.source_id = claim.source_id AND claim.resource_key IS NOT NULL
             AND is_own(owners.event_seq, owners.processor, claim.processor, claim.resource_key, claim.newest_seq)
     )
-    SELECT array_agg(ROW (candidates.place, candidates.id)::named_entity) INTO asked FROM candidates;
+    SELECT array_agg(ROW (candidates.place, candidates.id, NULL)::named_entity) INTO asked FROM candidates;
     IF EXISTS (SELECT FROM unnest(asked) AS one JOIN unnest(upserts) AS other USING (id) WHERE one.place <> other.place) THEN
         RETURN QUERY SELECT answer.* FROM unnest(claims) AS claim
             CROSS JOIN LATERAL stage_some(ARRAY[claim], upserts, asked) AS answer ORDER BY claim.place;
@@ -175,11 +181,13 @@ BEGIN
     JOIN owners ON owners.entity_id = candidate.id
     JOIN sources ON sources.id = owners.source_id
     WHERE NOT EXISTS (SELECT FROM unnest(upserts) AS own WHERE own.place = claim.place AND own.id = candidate.id);
-    INSERT INTO owners (entity_id, source_id, event_seq, processor)
-        SELECT DISTINCT ON (entity.id, claim.source_id) entity.id, claim.source_id, claim.newest_seq, claim.processor
+    INSERT INTO owners (entity_id, source_id, event_seq, processor, refresh_lane)
+        SELECT DISTINCT ON (entity.id, claim.source_id) entity.id, claim.source_id, claim.newest_seq, claim.processor,
+            entity.refresh_lane
         FROM unnest(claims) AS claim JOIN unnest(upserts) AS entity ON entity.place = claim.place
         ORDER BY entity.id, claim.source_id, claim.newest_seq DESC, claim.place DESC
-    ON CONFLICT (entity_id, source_id) DO UPDATE SET event_seq = excluded.event_seq, processor = excluded.processor
+    ON CONFLICT (entity_id, source_id) DO UPDATE SET event_seq = excluded.event_seq, processor = excluded.processor,
+            refresh_lane = excluded.refresh_lane
         WHERE excluded.event_seq >= owners.event_seq;
 END
 $$;

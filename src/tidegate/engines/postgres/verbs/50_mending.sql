@@ -66,6 +66,15 @@ BEGIN
     UPDATE verb_schemas SET seen_at = now() WHERE name = current_schema() AND seen_at < now() - interval '1 day';
     SELECT coalesce(array_agg(seq), '{}') INTO seqs FROM (
         SELECT seq FROM event_states WHERE finished_us < before_us AND finished_us IS NOT NULL AND state <> 'dead'
+            -- A dead run of a lane, once redriven, needs the newest event that was applied there.
+            AND NOT EXISTS (
+                SELECT FROM event_runs JOIN runs ON runs.id = event_runs.run_id AND runs.state = 'applied'
+                JOIN runs AS dead ON dead.lane = runs.lane AND dead.state = 'dead'
+                WHERE event_runs.event_seq = event_states.seq AND runs.newest_seq = event_states.seq AND NOT EXISTS (
+                    SELECT FROM runs AS newer WHERE newer.lane = runs.lane AND newer.state = 'applied'
+                        AND newer.newest_seq > runs.newest_seq
+                )
+            )
         ORDER BY finished_us, seq LIMIT most FOR UPDATE SKIP LOCKED
     ) AS found;
     WITH unlinked AS (
