@@ -7,7 +7,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from scripts.docs_reference.blocks import table
 from tidegate.core.inspection import Backlog
 from tidegate.telemetry import Metrics
-from tidegate.telemetry.metrics import BacklogGauges
+from tidegate.telemetry.metrics import StateGauges
 
 
 class Metric(NamedTuple):
@@ -31,10 +31,13 @@ def metrics_reference() -> str:
 def all_metrics() -> list[Metric]:
     """Every metric, in the order in which it was made."""
     members = [member for member in vars(Metrics()).values() if isinstance(member, MetricWrapperBase)]
-    gauges = BacklogGauges(Backlog()).collect()
+    gauges = StateGauges(Backlog()).collect()
     return [
         *(_metric(member) for member in members),
-        *(Metric(gauge.name, gauge.type, (), gauge.documentation) for gauge in gauges),
+        *(
+            Metric(gauge.name, gauge.type, tuple(gauge.samples[0].labels), gauge.documentation)
+            for gauge in gauges
+        ),
     ]
 
 

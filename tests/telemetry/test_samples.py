@@ -52,7 +52,7 @@ def test_the_overview_tells_what_happened() -> None:
                 ("received", "too-large"): 1,
                 ("routed", "routed"): 1,
                 ("asked", ""): 1,
-                ("coalesced", ""): 3,
+                ("coalesced", ""): 6,
                 ("settled", "completed"): 2,
                 ("settled", "retry"): 1,
                 ("settled", "stale"): 1,

@@ -2,37 +2,74 @@
 
 import logging
 import sys
+from collections.abc import Hashable
 from datetime import UTC, datetime
 
 import msgspec
 
+from tidegate.core.causes import cause_of
 from tidegate.core.signals import (
+    BatchApplied,
     DependencyPaused,
     DutyFailed,
     EntityWritten,
+    EventAccepted,
     EventRefused,
     EventRouted,
     MappingWarned,
     ProcessorFailed,
     RunSettled,
     Signal,
+    StepFinished,
 )
 from tidegate.core.traces import SUBJECT
+from tidegate.telemetry.damping import Damper
 
 logger = logging.getLogger("tidegate")
 
 _FIELDS = "tidegate_fields"
 
 
+_QUIET = frozenset({StepFinished, EventAccepted, EventRouted, EntityWritten, MappingWarned, BatchApplied})
+"""What goes well, or only shows in the event's story: for DEBUG."""
+
+
 class LogLines:
-    """A subscriber that writes what an operator wants to read: failures at WARNING, the rest at DEBUG."""
+    """A subscriber that writes what an operator wants to read: failures at WARNING, the rest at DEBUG.
+
+    Of failures that are alike only a few a minute are written: an outage is no reason to fill the disk.
+    """
+
+    def __init__(self, damper: Damper | None = None) -> None:
+        self._damper = damper or Damper()
 
     def emit(self, signal: Signal) -> None:
         """Log a signal, if the level is on."""
+        if type(signal) in _QUIET and not logger.isEnabledFor(logging.DEBUG):
+            return
         level, message = _line(signal)
         if message and logger.isEnabledFor(level):
+            key = _alike(signal)
+            held_back = 0 if key is None else self._damper.admit(key)
+            if held_back is None:
+                return
+            if held_back:
+                message = f"{message} (and {held_back} more like it before)"
             fields = {name: getattr(signal, name) for name in signal.__dataclass_fields__}
             logger.log(level, "%s", message, extra={_FIELDS: fields})
+
+
+def _alike(signal: Signal) -> Hashable | None:
+    """What makes lines alike; None for those that are always written."""
+    match signal:
+        case EventRefused(path=path, status=status, reason=reason):
+            return EventRefused, path, status, reason
+        case RunSettled(outcome="retry" | "dead" | "rejected", stale=False):
+            return RunSettled, signal.outcome, signal.processor, signal.kind, cause_of(signal.detail)
+        case ProcessorFailed(processor=processor, error=error):
+            return ProcessorFailed, processor, cause_of(error)
+        case _:
+            return None
 
 
 def _line(signal: Signal) -> tuple[int, str]:

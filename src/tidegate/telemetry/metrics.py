@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import assert_never
+from importlib.metadata import version
+from typing import TypeVar, assert_never, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from tidegate.core.inspection import Backlog
+from tidegate.core.runs import WriteAction
 from tidegate.core.signals import (
     BatchApplied,
     ConnectionCut,
@@ -31,6 +34,10 @@ _SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 _FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 
 
+_WRITTEN = (WriteAction.UPSERT, WriteAction.DELETE)
+
+MetricT = TypeVar("MetricT", bound=MetricWrapperBase)
+
 _BACKLOG = (
     ("queued_events", "events_queued", "Events not yet routed."),
     ("ready_runs", "runs_ready", "Runs that wait."),
@@ -42,13 +49,18 @@ _BACKLOG = (
 
 
 @dataclass(frozen=True, slots=True)
-class BacklogGauges(Collector):
-    """What waits in the engine, asked when the metrics are: no process counts it, the engine does."""
+class StateGauges(Collector):
+    """What no process counts: what waits in the engine, asked when the metrics are, and which Tidegate this is."""
 
     backlog: Backlog
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """The gauges, with their values."""
+        build = GaugeMetricFamily(
+            "tidegate_build_info", "1, with the version as a label.", labels=["version"]
+        )
+        build.add_metric([version("tidegate")], 1.0)
+        yield build
         for field, name, help_text in _BACKLOG:
             yield GaugeMetricFamily(f"tidegate_{name}", help_text, float(getattr(self.backlog, field)))
 
@@ -58,6 +70,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[object, ...], MetricWrapperBase] = {}
         self._accepted = self._counter("events_accepted", "Events committed and answered with 202.", "path")
         self._duplicates = self._counter("events_duplicate", "Deliveries that were stored before.", "path")
         self._bytes = self._counter("events_received_bytes", "Bytes of accepted bodies.", "path")
@@ -81,6 +94,9 @@ class Metrics:
         )
         self._steps = self._histogram("step_seconds", "Steps of runs.", _SHORT_SECONDS, "step", "kind")
         self._settled = self._counter("runs_settled", "Settlements.", "processor", "kind", "outcome")
+        self._coalesced = self._counter(
+            "events_coalesced", "Events that another event's run stood for.", "processor", "kind"
+        )
         self._stale = self._counter("settlements_stale", "Settlements refused by the fencing token.")
         self._freshness = self._histogram(
             "freshness_seconds", "From an event's receipt to its entity's write.", _FRESHNESS_SECONDS, "kind"
@@ -105,7 +121,7 @@ class Metrics:
 
     def exposition(self, backlog: Backlog) -> bytes:
         """All metrics in Prometheus' text format, with the backlog as it is now."""
-        return generate_latest(self.registry) + generate_latest(BacklogGauges(backlog))
+        return generate_latest(self.registry) + generate_latest(StateGauges(backlog))
 
     def emit(self, signal: Signal) -> None:  # noqa: C901, PLR0912 - one case a signal
         """Count a signal."""
@@ -119,17 +135,18 @@ class Metrics:
             case ConnectionCut(reason=reason):
                 self._cut.labels(reason).inc()
             case EventRouted(path=path, runs=runs, duration_seconds=spent):
-                self._routed.labels(path, "routed" if runs else "ignored").inc()
+                self._child(self._routed, path, "routed" if runs else "ignored").inc()
                 self._routing.observe(spent)
             case ProcessorFailed(processor=processor):
                 self._processor_errors.labels(processor).inc()
             case StepFinished(step=step, kind=kind, duration_seconds=spent):
-                self._steps.labels(step, kind).observe(spent)
+                self._child(self._steps, step, kind).observe(spent)
             case RunSettled():
                 self._settle(signal)
             case EntityWritten(blueprint=blueprint, action=action, kind=kind, freshness_seconds=age):
-                self._writes.labels(blueprint, action).inc()
-                self._freshness.labels(kind).observe(age)
+                self._child(self._writes, blueprint, action).inc()
+                if action in _WRITTEN:
+                    self._child(self._freshness, kind).observe(age)
             case MappingWarned(kind=kind):
                 self._warnings.labels(kind).inc()
             case BatchApplied(changes=changes, duration_seconds=spent):
@@ -146,15 +163,25 @@ class Metrics:
         if signal.duplicate:
             self._duplicates.labels(signal.path).inc()
             return
-        self._accepted.labels(signal.path).inc()
-        self._bytes.labels(signal.path).inc(signal.size_bytes)
+        self._child(self._accepted, signal.path).inc()
+        self._child(self._bytes, signal.path).inc(signal.size_bytes)
         self._commit.observe(signal.commit_seconds)
 
     def _settle(self, signal: RunSettled) -> None:
         if signal.stale:
             self._stale.inc()
         else:
-            self._settled.labels(signal.processor, signal.kind, signal.outcome).inc()
+            self._child(self._settled, signal.processor, signal.kind, signal.outcome).inc()
+            if signal.outcome == "completed" and signal.event_count > 1:
+                self._child(self._coalesced, signal.processor, signal.kind).inc(signal.event_count - 1)
+
+    def _child(self, metric: MetricT, *labels: str) -> MetricT:
+        """`metric.labels`, remembered: that is slow, and asked for every event."""
+        key = (metric, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return cast(MetricT, child)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"tidegate_{name}", help_text, labels, registry=self.registry)

@@ -15,7 +15,7 @@ from prometheus_client.multiprocess import (
 )
 
 from tidegate.core.inspection import Backlog
-from tidegate.telemetry.metrics import BacklogGauges
+from tidegate.telemetry.metrics import StateGauges
 
 
 def share_metrics(directory: Path, name: str) -> None:
@@ -44,4 +44,4 @@ class SharedMetrics:
 
     def exposition(self, backlog: Backlog) -> bytes:
         """All metrics in Prometheus' text format, with the backlog as it is now."""
-        return generate_latest(self._registry) + generate_latest(BacklogGauges(backlog))
+        return generate_latest(self._registry) + generate_latest(StateGauges(backlog))
