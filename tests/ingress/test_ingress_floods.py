@@ -64,6 +64,52 @@ def test_idle_connections_make_room_for_those_that_work(serve_on_each_loop):
     serve_on_each_loop(scenario, listener=ListenerLimits(max_connections=8))
 
 
+def test_a_flood_from_few_addresses_makes_room_from_its_own_connections(serve_on_each_loop):
+    """A sender that has connected, but not yet sent a byte, keeps its place."""
+
+    async def scenario(edge):
+        fresh = await edge.wire("127.0.0.9")
+        for number in range(40):
+            await edge.wire(f"127.0.1.{number % 2 + 1}")
+        await fresh.send(WHOLE)
+        assert (await fresh.reply()).status == 202
+        assert edge.signals.cut.count("made-room") >= 32
+
+    serve_on_each_loop(scenario, listener=ListenerLimits(max_connections=8))
+
+
+@pytest.mark.parametrize("begun", [HEAD, HEAD + b"Content-Length: 1000\r\n\r\n{"], ids=["heads", "bodies"])
+def test_requests_that_never_end_fill_the_listener_for_nobody_else(serve_on_each_loop, begun):
+    async def scenario(edge):
+        for number in range(40):
+            wire = await edge.wire(f"127.0.1.{number % 4 + 1}")
+            await wire.send(begun)
+        for _ in range(3):
+            legitimate = await edge.wire("127.0.0.9")
+            await legitimate.send(WHOLE)
+            assert (await legitimate.reply()).status == 202
+            await legitimate.close()
+        assert len(edge.engine.events) == 3
+
+    serve_on_each_loop(scenario, listener=ListenerLimits(max_connections=12, max_connections_per_address=10))
+
+
+def test_a_body_on_its_way_is_not_cut_for_an_address_that_has_as_many(serve_on_each_loop):
+    async def scenario(edge):
+        sending = [await edge.wire(f"127.0.1.{number}") for number in (1, 2)]
+        for wire in sending:
+            await wire.send(HEAD + b"Content-Length: 2\r\n\r\n{")
+        while edge.server.open_connections < 2:
+            await asyncio.sleep(0)
+        newcomer = await edge.wire("127.0.0.9")
+        assert (await newcomer.reply()).status == 503
+        for wire in sending:
+            await wire.send(b"}")
+            assert (await wire.reply()).status == 202
+
+    serve_on_each_loop(scenario, listener=ListenerLimits(max_connections=2))
+
+
 def test_connections_that_work_are_not_evicted(serve_on_each_loop):
     async def scenario(edge):
         edge.engine.gate = asyncio.Event()

@@ -1,13 +1,18 @@
-"""Counts open connections, in all and per address, and makes room by closing the one that has idled longest."""
+"""Counts open connections, in all and per address, and makes room by closing one that idles."""
 
 import asyncio
 from collections import Counter
+from itertools import islice
 from typing import Protocol
 
 from tidegate.core.signals import ConnectionCut, ConnectionsOpen, Telemetry
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.limits import ListenerLimits
 from tidegate.ingress.senders import address_key, is_within, parse_address
+
+_CONSIDERED = 32
+"""Of those that idled longest, the one goes whose address has most: a flood from few addresses closes its own
+connections, not the one that a sender has just opened."""
 
 
 class Connection(Protocol):
@@ -25,7 +30,8 @@ class Connection(Protocol):
 class ConnectionLedger:
     """The open connections of one listener.
 
-    A connection idles from its opening, or from its last answer, until the first byte of its next request.
+    A connection idles from its opening, or from its last answer, until the head of its next request is complete.
+    Then it is reading until the body is complete, and busy until the answer. A busy one is never closed.
     """
 
     def __init__(self, limits: ListenerLimits, max_connections: int, telemetry: Telemetry) -> None:
@@ -35,6 +41,7 @@ class ConnectionLedger:
         self._keys: dict[Connection, str] = {}
         self._per_key: Counter[str] = Counter()
         self._idle: dict[Connection, None] = {}
+        self._reading: dict[Connection, None] = {}
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -46,7 +53,7 @@ class ConnectionLedger:
         key = self._key(address)
         if key and self._per_key[key] >= self._limits.max_connections_per_address:
             return _refusal("this address has too many connections open")
-        if len(self._keys) >= self._most and not self._evict():
+        if len(self._keys) >= self._most and not self._evict(key):
             return _refusal("too many connections are open")
         self._keys[connection] = key
         self._per_key[key] += 1
@@ -58,7 +65,7 @@ class ConnectionLedger:
     def release(self, connection: Connection) -> None:
         """A connection ended. One that was refused changes nothing."""
         key = self._keys.pop(connection, None)
-        self._idle.pop(connection, None)
+        self._rouse(connection)
         if key is not None:
             self._per_key[key] -= 1
             if self._per_key[key] == 0:
@@ -67,14 +74,25 @@ class ConnectionLedger:
         if not self._keys:
             self._empty.set()
 
+    def reading(self, connection: Connection) -> None:
+        """The head of a request is complete, its body is to come."""
+        self._rouse(connection)
+        if connection in self._keys:
+            self._reading[connection] = None
+
     def busy(self, connection: Connection) -> None:
-        """A request began to arrive."""
-        self._idle.pop(connection, None)
+        """A whole request is there."""
+        self._rouse(connection)
 
     def idle(self, connection: Connection) -> None:
         """The last request was answered."""
+        self._rouse(connection)
         if connection in self._keys:
             self._idle[connection] = None
+
+    def _rouse(self, connection: Connection) -> None:
+        self._idle.pop(connection, None)
+        self._reading.pop(connection, None)
 
     def abort_all(self) -> None:
         """Cut every connection."""
@@ -91,13 +109,29 @@ class ConnectionLedger:
             return ""
         return address_key(address)
 
-    def _evict(self) -> bool:
-        """Make room. The connection leaves the ledger at once, its socket a moment later."""
-        longest = next(iter(self._idle), None)
-        if longest is None:
+    def _share(self, connection: Connection) -> int:
+        """How many connections its address has; those who send for many come last."""
+        key = self._keys[connection]
+        return self._per_key[key] if key else 0
+
+    def _evict(self, newcomer: str) -> bool:
+        """Make room. The connection leaves the ledger at once, its socket a moment later.
+
+        A body that is on its way is cut for an address that has fewer connections, and for no other.
+        """
+        waiting = list(islice(self._idle, _CONSIDERED))
+        if not waiting:
+            share = self._per_key[newcomer] + 1
+            waiting = [each for each in islice(self._reading, _CONSIDERED) if self._share(each) > share]
+        if not waiting:
             return False
-        self.release(longest)
-        longest.close_idle()
+        chosen = max(waiting, key=self._share)  # of equal ones, the first: the one that has waited longest
+        body_open = chosen in self._reading
+        self.release(chosen)
+        if body_open:
+            chosen.abort()
+        else:
+            chosen.close_idle()
         self._telemetry.emit(ConnectionCut("made-room"))
         return True
 

@@ -114,7 +114,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return None
 
     def close_idle(self) -> None:
-        """Close between requests."""
+        """Close before a request is there."""
         self.transport.close()
 
     def abort(self) -> None:
@@ -128,7 +128,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._deaf:
             return
         self._unset_keepalive_if_required()
-        self._ledger.busy(self)
         self._silent_bytes += len(data)
         try:
             self._feed(data)
@@ -200,6 +199,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_headers = False
         self._body_open = True
         self._unanswered += 1
+        if self._unanswered == 1:  # else an earlier request is still in hand
+            self._ledger.reading(self)
         self._silent_bytes = 0
 
     def on_body(self, body: bytes) -> None:
@@ -210,6 +211,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._upgrade_ignored:
             return
         super().on_message_complete()
+        self._ledger.busy(self)
         self._body_open = False
         self._silent_bytes = 0
         if self.cycle.response_complete:  # answered before its body had come
