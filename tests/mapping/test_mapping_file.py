@@ -7,7 +7,7 @@ import pytest
 
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.resources import TargetOptions
-from tidegate.mapping import MappingFile, parse_mapping, read_mapping
+from tidegate.mapping import MappingFile, parse_mapping, read_mapping, read_mapping_text
 
 GOOD = """\
 createMissingRelatedEntities: false
@@ -252,3 +252,8 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_document_from_elsewhere_names_its_source(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^Port's answer: 1 problem in the mapping"):
         parse_mapping(value, "Port's answer")
+
+
+def test_a_control_character_is_no_yaml() -> None:
+    with pytest.raises(ConfigurationError, match="this is no YAML"):
+        read_mapping_text("kind: \x7f")

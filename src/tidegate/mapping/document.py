@@ -73,7 +73,10 @@ def parse_document(text: str, source: str) -> Document:
     lines: dict[Location, int] = {}
     problems: list[Problem] = []
     value: Json = None
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError as error:  # a control character
+        raise ConfigurationError(f"{source}: this is no YAML: {error}") from error
     try:
         node = loader.get_single_node()
         if node is not None:
