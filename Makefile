@@ -6,7 +6,7 @@ BOOTSTRAP := scripts/bootstrap
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test check format faults bench screenshots docs docs-reference lock clean
+.PHONY: help setup demo test check format faults attack fuzz bench screenshots docs docs-reference lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,14 @@ format: ## Format the code and mend what the linter can
 faults: ## Try faults against real processes and print what was lost; ARGS="kill stop --scale 3"
 	@$(BOOTSTRAP) dev
 	@$(BIN)/python -m faults $(ARGS)
+
+attack: ## Attack real processes and print what was refused; ARGS="floods bombs --scale 3"
+	@$(BOOTSTRAP) dev
+	@$(BIN)/python -m attacks $(ARGS)
+
+fuzz: ## Fuzz the ingress parser and the mapping compiler; ARGS="wire --seconds 3600"
+	@$(BOOTSTRAP) dev
+	@$(BIN)/python -m fuzz $(ARGS)
 
 bench: ## Measure Tidegate beside its peers; ARGS=--quick takes four minutes, ARGS=--help says what else
 	@$(BOOTSTRAP) dev bench

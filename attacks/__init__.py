@@ -1,0 +1,1 @@
+"""Attacks on the real thing, and a table of what became of them: tried, refused, accepted wrongly, crashes."""
