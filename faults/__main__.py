@@ -14,9 +14,7 @@ from faults.trial import Reckoning
 def main() -> int:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(SCENARIOS)}; none: all")
-    parser.add_argument(
-        "--scale", type=float, default=1.0, help="how long each is (1: about a quarter of a minute)"
-    )
+    parser.add_argument("--scale", type=float, default=1.0, help="how long each is (1: up to some minutes)")
     parser.add_argument("--seed", type=int, default=None, help="to repeat a run")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(SCENARIOS))
@@ -40,7 +38,7 @@ def _table(reckonings: list[Reckoning]) -> Table:
         table.add_column(column, justify="left" if column in ("fault", "") else "right")
     for r in reckonings:
         cells = (r.tried, r.accepted, r.fetches, r.lost, r.stale, f"{r.seconds:.0f}")
-        table.add_row(r.fault, *map(str, cells), r.detail)
+        table.add_row(r.fault, *map(str, cells), "; ".join(filter(None, (r.detail, r.note))))
     return table
 
 

@@ -1,6 +1,9 @@
 """The integration under fault: a processor that fetches the issue, keyed or not."""
 
 MAIN = """
+import asyncio
+import itertools
+import os
 from pathlib import Path
 from tidegate import AbstractWebhookProcessor, FetchStatusError, Integration, WebhookEventRawResults
 
@@ -38,5 +41,26 @@ class IssueProcessor(AbstractWebhookProcessor):
         return WebhookEventRawResults([issue], [])
 
 
+class Poison(IssueProcessor):
+    # Does what takes a worker down, or holds it up.
+
+    max_retries = 0
+
+    async def handle_event(self, payload, resource_config):
+        match payload["poison"]:
+            case "raise":
+                raise KeyError("poison")
+            case "compute":
+                while True:
+                    pass
+            case "hold":
+                any(itertools.repeat(False))
+            case "exit":
+                os._exit(1)
+            case "hang":
+                await asyncio.Event().wait()
+
+
 integration.add_webhook_processor("/webhook", IssueProcessor)
+integration.add_webhook_processor("/poison", Poison)
 """

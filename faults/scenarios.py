@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+from faults.backlog import backlog
+from faults.children import kill_children
 from faults.disk import fill, free, small_disk
+from faults.hostile import damaged_row, endless_mapping, poison
 from faults.trial import LEASE_SECONDS, Reckoning, Trial, trial
 
 Scenario: TypeAlias = Callable[[int, float], Reckoning]
@@ -14,14 +17,17 @@ Scenario: TypeAlias = Callable[[int, float], Reckoning]
 RATE = 50.0
 RESOURCES = 40
 OUTAGE_SECONDS = 10.0
-KILLS = 10
+KILLS = 100
+OTHER_KILLS = 30
+BURST = 100
+MOST_OF_A_BURST = 3
 PAUSES = 3
 
 
 def kill_9(seed: int, scale: float) -> Reckoning:
     """Kill -9 at random moments while events come in."""
     with trial("kill -9", seed, latency_seconds=(0.0, 0.05)) as t:
-        return _restarts(t, scale, t.service.kill)
+        return _restarts(t, scale, t.service.kill, KILLS)
 
 
 def sigterm(seed: int, scale: float) -> Reckoning:
@@ -30,15 +36,22 @@ def sigterm(seed: int, scale: float) -> Reckoning:
         return _restarts(t, scale, t.service.terminate)
 
 
+def kill_9_many(seed: int, scale: float) -> Reckoning:
+    """The same with three workers: all are killed at once, the parent first."""
+    name = "kill -9, 3 workers"
+    with trial(name, seed, processes=3, latency_seconds=(0.0, 0.05)) as t:
+        return _restarts(t, scale, t.service.kill)
+
+
 def kill_9_port(seed: int, scale: float) -> Reckoning:
     """The same as kill_9, with Port as the target, which knows no fences."""
     with trial("kill -9, target Port", seed, port=True, latency_seconds=(0.0, 0.05)) as t:
         return _restarts(t, scale, t.service.kill)
 
 
-def _restarts(t: Trial, scale: float, stop: Callable[[], object]) -> Reckoning:
+def _restarts(t: Trial, scale: float, stop: Callable[[], object], kills: int = OTHER_KILLS) -> Reckoning:
     began = time.monotonic()
-    kills = max(2, round(KILLS * scale))
+    kills = max(2, round(kills * scale))
     driving = t.drive(round(RATE * kills), RATE, RESOURCES)
     for _ in range(kills):
         t.pause(t.rng.uniform(0.05, 0.9))
@@ -77,18 +90,19 @@ def _stops(name: str, seed: int, scale: float, *, port: bool) -> Reckoning:
         return t.reckon(began)
 
 
-def third_party_out(fault: str) -> Scenario:
+def third_party_out(fault: str, processes: int = 1) -> Scenario:
     """The third party's API fails in one way for a while."""
+    more = f", {processes} workers" if processes > 1 else ""
 
     def scenario(seed: int, scale: float) -> Reckoning:
         env = {"TIDEGATE__RUN_TIMEOUT_SECONDS": "2"}
-        with trial(f"third party: {fault}", seed, env=env) as t:
+        with trial(f"third party: {fault}{more}", seed, env=env, processes=processes) as t:
             began = time.monotonic()
             seconds = OUTAGE_SECONDS * scale
-            driving = t.drive(round(RATE * seconds), RATE, RESOURCES)
+            driving = t.drive(round(RATE * seconds * 1.3), RATE, RESOURCES)
             t.pause(seconds * 0.1)
             t.source.fault = fault
-            t.pause(seconds * 0.7)
+            t.pause(seconds)
             t.source.fault = ""
             t.tried = 1
             driving.result()
@@ -106,9 +120,9 @@ def target_out(fault: str) -> Scenario:
             stub = t.port_stub
             began = time.monotonic()
             seconds = OUTAGE_SECONDS * scale
-            driving = t.drive(round(RATE * seconds), RATE, RESOURCES)
+            driving = t.drive(round(RATE * seconds * 1.3), RATE, RESOURCES)
             t.pause(seconds * 0.1)
-            until = time.monotonic() + seconds * 0.7
+            until = time.monotonic() + seconds
             match fault:
                 case "hang":
                     stub.slow_down(5.0)  # longer than the time-out
@@ -157,13 +171,14 @@ def disk_full(seed: int, scale: float) -> Reckoning:
         return reckoning if refused else replace(reckoning, detail="the ingress never answered 503")
 
 
-def hot_resource(latency_seconds: float, *, keyed: bool) -> Scenario:
+def hot_resource(latency_seconds: float, *, keyed: bool, processes: int = 1) -> Scenario:
     """50 updates a second of one resource, with fetches that take up to `latency_seconds`."""
-    kind = "keyed" if keyed else "no key"
+    kind = ("keyed" if keyed else "no key") + (f", {processes} workers" if processes > 1 else "")
 
     def scenario(seed: int, scale: float) -> Reckoning:
         name = f"hot resource, fetch 0–{latency_seconds * 1000:.0f} ms, {kind}"
-        with trial(name, seed, keyed=keyed, latency_seconds=(0.0, latency_seconds)) as t:
+        latencies = (0.0, latency_seconds)
+        with trial(name, seed, keyed=keyed, latency_seconds=latencies, processes=processes) as t:
             began = time.monotonic()
             t.tried = round(500 * scale)
             t.drive(t.tried, RATE, 1).result()
@@ -172,17 +187,48 @@ def hot_resource(latency_seconds: float, *, keyed: bool) -> Scenario:
     return scenario
 
 
+def burst(processes: int) -> Scenario:
+    """100 events of one resource as fast as they can be sent: few fetches, few writes."""
+
+    def scenario(seed: int, scale: float) -> Reckoning:
+        del scale  # the number is what is asked for
+        name = f"burst of {BURST}" + (f", {processes} workers" if processes > 1 else "")
+        with trial(name, seed, latency_seconds=(0.3, 0.3), processes=processes) as t:
+            t.service.settle()
+            began = time.monotonic()
+            t.tried = 1
+            t.loop.run(t.source.burst(1, BURST))
+            reckoning = t.reckon(began)
+            writes = len(t.service.get("/api/writes/issue/1?limit=100")["writes"])
+            few = max(reckoning.fetches, writes) <= MOST_OF_A_BURST
+            detail = reckoning.detail if few else f"{reckoning.fetches} fetches, {writes} writes"
+            return replace(reckoning, detail=detail, note=f"{writes} writes")
+
+    return scenario
+
+
 SCENARIOS: dict[str, Scenario] = {
     "kill": kill_9,
+    "kill-3": kill_9_many,
+    "kill-children": kill_children,
     "kill-port": kill_9_port,
     "sigterm": sigterm,
     "stop": stopped_past_the_lease,
     "stop-port": stopped_past_the_lease_port,
     **{f"third-party-{fault}": third_party_out(fault) for fault in ("500", "503", "429", "hang", "reset")},
     **{f"target-{fault}": target_out(fault) for fault in ("500", "503", "429", "hang", "reset")},
+    "third-party-503-3": third_party_out("503", processes=3),
     "disk-full": disk_full,
     "hot-100": hot_resource(0.1, keyed=True),
     "hot-1000": hot_resource(1.0, keyed=True),
     "hot-100-no-key": hot_resource(0.1, keyed=False),
     "hot-1000-no-key": hot_resource(1.0, keyed=False),
+    "hot-1000-3": hot_resource(1.0, keyed=True, processes=3),
+    "hot-1000-no-key-3": hot_resource(1.0, keyed=False, processes=3),
+    "burst": burst(1),
+    "burst-3": burst(3),
+    "poison": poison,
+    "mapping": endless_mapping,
+    "damaged-row": damaged_row,
+    "backlog": backlog,
 }

@@ -123,6 +123,11 @@ class Source:
             await self.change(self.rng.randint(1, resources), gone=self.rng.random() < 0.05)
             await asyncio.sleep(1 / per_second)
 
+    async def burst(self, number: int, changes: int) -> None:
+        """Change one issue many times at once."""
+        for _ in range(changes):
+            await self.change(number)
+
     async def all_sent(self) -> None:
         """Wait until every webhook is accepted."""
         while self._sends:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from faults.integration import MAIN
 from faults.source import Loop, Source
-from tests.app.service_process import Service, write_integration
+from tests.app.service_process import MAPPING, Service, eventually, write_integration
 from tidegate.testing.port_stub import PortStub
 
 LEASE_SECONDS = 2.0
@@ -22,7 +22,8 @@ CONVERGE_SECONDS = 120.0
 @dataclass(frozen=True)
 class Reckoning:
     """What a trial ended with. `lost`: resources whose entity is missing, or still there though it is gone.
-    `stale`: entities that are older than the source.
+    `stale`: entities that are older than the source. `detail` says what else went wrong, `note` what else
+    was measured.
     """
 
     fault: str
@@ -33,6 +34,7 @@ class Reckoning:
     fetches: int
     seconds: float
     detail: str = ""
+    note: str = ""
 
     @property
     def clean(self) -> bool:
@@ -41,7 +43,7 @@ class Reckoning:
 
 @dataclass
 class Trial:
-    """Everything that a fault may touch."""
+    """Everything that a fault may touch. `deadly` events are sent besides, and must end dead."""
 
     fault: str
     seed: int
@@ -52,6 +54,8 @@ class Trial:
     services: list[Service] = field(default_factory=list)
     stub: PortStub | None = None
     tried: int = 0
+    deadly: int = 0
+    deadly_events: int = 0
 
     @property
     def service(self) -> Service:
@@ -72,6 +76,13 @@ class Trial:
                 return True
             self.pause(0.02)
         return False
+
+    def await_dead(self, timeout_seconds: float) -> None:
+        """Wait until what must end dead is dead."""
+        eventually(lambda: self._dead_runs() >= self.deadly, timeout_seconds)
+
+    def _dead_runs(self) -> int:
+        return self.service.get("/api/status")["backlog"]["dead_runs"]
 
     def pause(self, seconds: float) -> None:
         """Let the world go on."""
@@ -95,8 +106,11 @@ class Trial:
 
     def _settle(self) -> str:
         self.service.settle(CONVERGE_SECONDS)
-        dead = self.service.get("/api/status")["backlog"]["dead_runs"]
-        return f"{dead} runs are dead" if dead else ""
+        dead = self._dead_runs()
+        events = len(self.service.get("/api/events?state=dead&limit=500")["events"])
+        if events != self.deadly + self.deadly_events and dead == self.deadly:
+            return f"{events} events are dead, not {self.deadly + self.deadly_events}"
+        return "" if dead == self.deadly else f"{dead} runs are dead, not {self.deadly}"
 
     def _catalog(self) -> dict[str, str]:
         if self.stub is None:
@@ -114,6 +128,8 @@ def trial(
     services: int = 1,
     latency_seconds: tuple[float, float] = (0.0, 0.0),
     env: dict[str, str] | None = None,
+    processes: int = 1,
+    mapping: str = MAPPING,
 ) -> Generator[Trial]:
     """Start the third party, the target and the service; end them all."""
     with ExitStack() as stack:
@@ -129,6 +145,7 @@ def trial(
             "TIDEGATE__INTEGRATION__CONFIG__KEYED": "yes" if keyed else "no",
             "TIDEGATE__ENGINE__LEASE_SECONDS": str(LEASE_SECONDS),
             "TIDEGATE__LOG__LEVEL": "error",
+            "TIDEGATE__PROCESSES": str(processes),
             **(env or {}),
         }
         stub: PortStub | None = None
@@ -142,7 +159,7 @@ def trial(
                 "TIDEGATE__PORT__CLIENT_ID": stub.client_id,
                 "TIDEGATE__PORT__CLIENT_SECRET": stub.client_secret,
             }
-        integration = write_integration(directory / "integration", MAIN)
+        integration = write_integration(directory / "integration", MAIN, mapping)
         running = [stack.enter_context(Service(integration, settings)) for _ in range(services)]
         source.ingress = lambda: running[0].webhooks
         yield Trial(fault, seed, source, loop, integration, random.Random(seed), running, stub)

@@ -7,9 +7,10 @@ import pytest
 from faults.scenarios import SCENARIOS
 
 SCALES = {
-    "kill": 1.0,  # ten kills
-    "kill-port": 0.3,
-    "sigterm": 0.3,
+    "kill": 0.1,  # ten kills
+    "kill-children": 0.1,  # ten more
+    "kill-port": 0.1,
+    "sigterm": 0.1,
     "stop": 0.4,
     "stop-port": 0.4,
     "third-party-503": 0.3,
@@ -19,6 +20,13 @@ SCALES = {
     "disk-full": 0.5,
     "hot-100": 0.3,
     "hot-1000-no-key": 0.3,
+    "hot-1000-no-key-3": 0.3,
+    "burst": 1.0,
+    "burst-3": 1.0,
+    "poison": 0.4,
+    "mapping": 0.3,
+    "damaged-row": 0.3,
+    "backlog": 0.02,
 }
 SEED = int(os.environ.get("TIDEGATE_FAULTS_SEED", "1"))
 
