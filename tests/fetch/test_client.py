@@ -163,6 +163,18 @@ def test_a_host_that_asks_to_wait_is_left_alone_at_once(
     run_against(answering(status, headers=headers), use)
 
 
+def test_the_last_request_of_a_quota_pauses_the_host_until_it_is_full_again() -> None:
+    async def use(client: FetchClient, url: str, clock: ManualClock, *_: object) -> None:
+        assert await client.get_json(url) == {}
+        with pytest.raises(HostPausedError, match="is paused") as paused:
+            await client.get_json(url)
+        assert paused.value.retry_after_seconds == 5
+        clock.seconds += 5
+        assert await client.get_json(url) == {}
+
+    run_against(answering(200, headers={"RateLimit-Remaining": "0", "RateLimit-Reset": "5"}), use)
+
+
 def test_a_slow_answer_times_out_as_a_failure() -> None:
     async def use(client: FetchClient, url: str, *_: object) -> None:
         with pytest.raises(FetchFailedError, match="Timeout"):

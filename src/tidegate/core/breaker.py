@@ -58,6 +58,13 @@ class CircuitBreaker:
         """A call ended without telling anything about the dependency (it was cancelled)."""
         self._probing = False
 
+    def rest(self, now: float, seconds: float, reason: str) -> None:
+        """Open without a failure: the dependency asks to be left alone so long."""
+        until = now + seconds
+        self._open_until = max(until, self._open_until or until)
+        self._probing = False
+        self.reason = reason
+
     def failed(self, now: float, reason: str, retry_after_seconds: float | None = None) -> None:
         """A call failed in a way that speaks of the dependency, not of the call. Retry-After opens at once."""
         self._failures += 1

@@ -17,7 +17,7 @@ from tidegate.fetch.hosts import HostBreakers
 from tidegate.fetch.origins import Origin, authority, shown
 from tidegate.fetch.policy import FetchPolicy, without_credentials
 from tidegate.fetch.quick import QuickTransport
-from tidegate.fetch.retry_after import is_throttled, retry_after_seconds
+from tidegate.fetch.retry_after import is_throttled, rest_seconds, retry_after_seconds
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
@@ -118,7 +118,8 @@ class FetchClient:
     def _judge(self, call: Call, host: str, response: FetchResponse, *, probing: bool) -> FetchResponse:
         status = response.status
         if 200 <= status < 300:
-            self._breakers.succeeded(host)
+            self._breakers.succeeded(host, probing=probing)
+            self._keep_to_quota(host, response)
             return response
         request = f"{call.method} {shown(response.url)}"
         if status >= 500 or is_throttled(status, response.headers):
@@ -129,10 +130,17 @@ class FetchClient:
             raise FetchFailedError(
                 f"{request} answered {status}", host=host, status=status, retry_after_seconds=wait
             )
-        self._breakers.succeeded(host)  # a 404 says that the host is well
+        self._breakers.succeeded(host, probing=probing)  # a 404 says that the host is well
+        self._keep_to_quota(host, response)
         said = response.body[:READ_BYTES].decode(errors="replace")
         said = without_credentials(said, call.headers, call.params or {})
         raise FetchStatusError(status, request, said[:QUOTED_CHARACTERS])
+
+    def _keep_to_quota(self, host: str, response: FetchResponse) -> None:
+        """Stop before the third party has to say so, if this answer was the last one that it allows for now."""
+        rest = rest_seconds(response.headers, self._clock.now())
+        if rest:
+            self._breakers.rest(host, rest, f"{host} allows no more requests for {rest:.0f} s")
 
     def _transport(self, call: Call) -> Transport:
         """Origins that are trusted, and all others, share no connection."""

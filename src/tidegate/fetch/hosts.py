@@ -34,9 +34,10 @@ class HostBreakers:
         """The paused hosts, with the reason."""
         return {host: breaker.reason for host, breaker in self._breakers.items() if breaker.is_open}
 
-    def succeeded(self, host: str) -> None:
+    def succeeded(self, host: str, *, probing: bool) -> None:
+        """A request was answered. One that began before the pause does not end it: only the probe does."""
         breaker = self._breakers.get(host)
-        if breaker is None:
+        if breaker is None or (breaker.is_open and not probing):
             return
         if breaker.is_open:
             self.telemetry.emit(DependencyPaused(host, paused=False, reason=""))
@@ -46,6 +47,14 @@ class HostBreakers:
         breaker = self._breakers.get(host)
         if breaker is not None:
             breaker.abandoned()
+
+    def rest(self, host: str, seconds: float, reason: str) -> None:
+        """Leave the host alone for a while: it said that it will take no more until then."""
+        breaker = self._breakers.setdefault(host, CircuitBreaker(open_seconds=self.open_seconds))
+        was_open = breaker.is_open
+        breaker.rest(self.clock.monotonic(), seconds, reason)
+        if not was_open:
+            self.telemetry.emit(DependencyPaused(host, paused=True, reason=reason))
 
     def failed(self, host: str, reason: str, retry_after_seconds: float | None = None) -> None:
         breaker = self._breakers.setdefault(host, CircuitBreaker(open_seconds=self.open_seconds))
