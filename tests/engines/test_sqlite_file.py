@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import apsw
@@ -125,5 +125,21 @@ def test_a_closed_engine_says_so(open_engine: OpenEngine, make_event: Callable[.
         with pytest.raises(EngineUnavailableError, match="closed"):
             await engine.backlog()
         await engine.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_process_that_does_nothing_does_not_make_the_log_grow(
+    path: Path, clock: FakeClock, make_event: Callable[[], IncomingEvent]
+) -> None:
+    async def scenario() -> None:
+        async with SqliteEngine.open(path, clock=clock) as one, SqliteEngine.open(path, clock=clock) as idle:
+            await idle.backlog()
+            for _ in range(10):
+                await one.enqueue(make_event())
+            # Only a log that nobody looks at any more can be emptied.
+            with closing(apsw.Connection(str(path))) as connection:
+                [(busy, *_)] = connection.execute("PRAGMA wal_checkpoint(truncate)").fetchall()
+            assert busy == 0
 
     asyncio.run(scenario())

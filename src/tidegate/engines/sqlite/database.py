@@ -58,7 +58,11 @@ class Database:
             raise
 
     def row(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
-        """The first row, None if there is none."""
+        """The first row, None if there is none.
+
+        Only between BEGIN and COMMIT: elsewhere the statement would stay open, and with it its view of the
+        file, and nobody could shorten the write-ahead log behind that.
+        """
         try:
             return self._execute(sql, values).fetchone()
         except SqliteError:

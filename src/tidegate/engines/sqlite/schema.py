@@ -98,7 +98,7 @@ def _upgrade(database: Database, path: Path, scripts: list[str]) -> None:
 
 
 def _check_version(database: Database, path: Path, known: int) -> None:
-    if not database.row("SELECT 1 FROM sqlite_schema LIMIT 1"):
+    if not database.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
         return
     if database.pragma("application_id") != APPLICATION_ID:
         raise ConfigurationError(f"{path} is an SQLite file, but not one of Tidegate's engine: name another")
