@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.tracker import Load, Tracker, started
 
@@ -20,6 +20,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_MS = 20_000  # for machines that have more to do
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 Open = Callable[..., Page]
@@ -35,6 +36,7 @@ def browser() -> Iterator[Browser]:
     program = chromium()
     if program is None:
         pytest.skip("no Chromium: `scripts/bootstrap browser` installs it where it may")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield launched
@@ -73,14 +75,16 @@ def open_page(browser: Browser, tracker: Tracker) -> Iterator[Open]:
 
 
 @pytest.fixture
-def picture() -> Callable[[Page, str], None]:
+def picture() -> Callable[[Page, str], None] | None:
     """Keeps a picture of a page for the documentation, if TIDEGATE_SCREENSHOTS names a folder."""
-    folder = os.environ.get("TIDEGATE_SCREENSHOTS")
+    named = os.environ.get("TIDEGATE_SCREENSHOTS")
+    if named is None:
+        return None
+    folder = Path(named)
+    folder.mkdir(parents=True, exist_ok=True)
 
     def taken(page: Page, name: str) -> None:
-        if folder is not None:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            page.mouse.move(0, 0)
-            page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+        page.mouse.move(0, 0)
+        page.screenshot(path=folder / f"{name}.png", animations="disabled")
 
     return taken

@@ -15,12 +15,15 @@ from tidegate.core.errors import NotFoundError
 from tidegate.core.inspection import RunRecord
 from tidegate.core.ports import Clock, EngineOperations
 
-GROUPED = 5_000
+GROUPED = 2_000
 """So many of the newest dead letters are grouped; the page says so if there are more."""
 
 EXAMPLES = 50
-KEPT_SECONDS = 5.0
+KEPT_SECONDS = 30.0
 """How long a grouping is shown again, while the number of dead letters stays the same."""
+
+COST_FACTOR = 50
+"""Otherwise it is kept for so many times as long as it took: grouping costs a fiftieth of a core at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,12 @@ class Grouping:
     grouped: int
     total: int
     made_at: float
+    took_seconds: float
+
+    def serves(self, total: int, now: float) -> bool:
+        """True if it need not be made anew."""
+        same = total == self.total
+        return now - self.made_at < (KEPT_SECONDS if same else self.took_seconds * COST_FACTOR)
 
 
 @dataclass(slots=True)
@@ -64,6 +73,8 @@ class DeadLetterPages:
         job = self._mender.find(request.path_params["number"])
         if job is None:
             raise NotFoundError("this work is not remembered any more: the list shows what is left")
+        if job.finished:
+            self._last = None  # the list is about to be asked for, and must show what was done
         return await self._page(request, job, "job")
 
     async def _page(self, request: Request, job: Job | None, fragment: str) -> Response:
@@ -77,12 +88,13 @@ class DeadLetterPages:
         async with self._turn:  # several pages, one reading
             total, now = (await self.engine.backlog()).dead_runs, self.clock.monotonic()
             last = self._last
-            if last is None or last.total != total or now - last.made_at > KEPT_SECONDS:
+            if last is None or not last.serves(total, now):
                 members: dict[str, list[RunRecord]] = {}
                 async for run in dead_runs(self.engine, Wanted(), GROUPED):
                     members.setdefault(cause_key(run), []).append(run)
                 count = sum(map(len, members.values()))
-                last = self._last = Grouping(causes_of(members, EXAMPLES), count, total, now)
+                took = self.clock.monotonic() - now
+                last = self._last = Grouping(causes_of(members, EXAMPLES), count, total, now, took)
             return last
 
 
