@@ -25,6 +25,7 @@ shlex("").whitespace_split  # shlex reads it (tests/docs/test_docs_code_blocks.p
 Environment().filters
 Environment().globals
 Cause.first_at
+Cause.is_of_mapping
 Station.facts
 Station.alarm
 EventQuery.is_empty

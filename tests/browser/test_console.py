@@ -85,7 +85,6 @@ def test_a_dead_letter_is_redriven_and_seen_applied(open_page: Open, tracker: Tr
 def test_all_of_a_cause_are_redriven_with_a_progress(open_page: Open, tracker: Tracker) -> None:
     tracker.mood("wrong", bad=False)
     page = open_page("/console/dead-letters")
-    page.on("dialog", lambda dialog: dialog.accept())
     cause = page.locator(".cause").filter(has_text="KeyError").filter(has_text="IssueProcessor · issue")
     cause.get_by_role("button", name=re.compile("^Redrive 4")).click()
     expect(page.locator("#job")).to_contain_text("4 runs redriven")
@@ -163,7 +162,6 @@ def test_hostile_texts_stay_texts(open_page: Open, tracker: Tracker) -> None:
     assert page.locator("main img").count() == 0
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize(
     "path", [*PAGES, "/events/{event}", "/entities/issue/PROJ-300", "/events?text=nowhere"]
 )

@@ -345,6 +345,8 @@ def test_dead_letters_are_grouped_by_cause_with_advice() -> None:
         assert "answered 503" in page
         assert "The third party was out or slow" in page
         assert "The processor's code raised this" in page
+        await site.event({}, Dead("RefusedWriteError: the target refused 1 of 1 entities: a/b: not a number"))
+        assert 'href="/console/playground?run=5"' in await site.get("/console/dead-letters")
 
     with_site(use)
 
@@ -441,6 +443,7 @@ def test_what_is_not_there_is_said_in_a_page() -> None:
     async def use(site: Site) -> None:
         assert "no stored event" in await site.get("/console/events/unknown-event", 404)
         assert "there is no run 7" in await site.get("/console/runs/7", 404)
+        assert "no page /console/elsewhere" in await site.get("/console/elsewhere", 404)
         site.engine.outage = "the disk is full"
         assert "the disk is full" in await site.get("/console/events", 503)
 

@@ -26,7 +26,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     ),
     (
         r"the target refused",
-        "The catalog refused the entity; the reason says which field or relation. Mend the mapping, then redrive.",
+        "The catalog refused the entity; the reason says which field. Mend the mapping, restart, redrive.",
     ),
     (
         r"worker died|lease",
@@ -65,6 +65,11 @@ class Cause:
     first_at: datetime
     last_at: datetime
     newest: tuple[RunRecord, ...]
+
+    @property
+    def is_of_mapping(self) -> bool:
+        """True if another mapping may mend it: the playground has what was fetched."""
+        return "the target refused" in self.text
 
 
 def cause_key(run: RunRecord) -> str:

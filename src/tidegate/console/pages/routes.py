@@ -75,6 +75,10 @@ def console_routes(parts: ConsoleParts) -> list[BaseRoute]:
         ("/console/playground/dry-run/{number:int}", playground.progress, "GET"),
     ]
 
+    async def nowhere(request: Request) -> Response:
+        raise NotFoundError(f"the console has no page {request.url.path}")
+
+    pages.append(("/console/{rest:path}", nowhere, "GET"))
     return [
         assets.route(),
         *(Route(path, _explained(render, endpoint), methods=[method]) for path, endpoint, method in pages),
