@@ -299,7 +299,7 @@ def test_no_secret_is_found_in_anything_that_was_written(tmp_path: Path, target:
             for line, output in command_lines(directory, env, service):
                 written.add(line, output)
             service.settle()
-            for path in directory.rglob("*.db*"):
+            for path in filter(Path.is_file, directory.rglob("*.db*")):
                 written.add(f"{path.name} while it runs", path.read_bytes())
             assert service.terminate() == 0
         written.add("log", "".join(service.log))
