@@ -10,6 +10,7 @@ from faults.backlog import backlog
 from faults.children import kill_children
 from faults.disk import fill, free, small_disk
 from faults.hostile import damaged_row, endless_mapping, poison
+from faults.postgres import POSTGRES_ONLY, on_postgres
 from faults.trial import LEASE_SECONDS, Reckoning, Trial, trial
 
 Scenario: TypeAlias = Callable[[int, float], Reckoning]
@@ -22,6 +23,17 @@ OTHER_KILLS = 30
 BURST = 100
 MOST_OF_A_BURST = 3
 PAUSES = 3
+ON_BOTH = (
+    "kill",
+    "sigterm",
+    "stop",
+    "stop-port",
+    "third-party-503",
+    "target-503",
+    "hot-100",
+    "hot-1000-no-key",
+)
+"""Faults that are tried with PostgreSQL too."""
 
 
 def kill_9(seed: int, scale: float) -> Reckoning:
@@ -232,3 +244,4 @@ SCENARIOS: dict[str, Scenario] = {
     "damaged-row": damaged_row,
     "backlog": backlog,
 }
+SCENARIOS |= {f"postgres-{name}": on_postgres(SCENARIOS[name]) for name in ON_BOTH} | POSTGRES_ONLY

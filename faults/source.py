@@ -34,6 +34,10 @@ class Loop:
         """Start a coroutine."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call something in the thread."""
+        self._loop.call_soon_threadsafe(call)
+
     def close(self) -> None:
         """End the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -48,6 +52,7 @@ class Source:
     seed: int
     latency_seconds: tuple[float, float] = (0.0, 0.0)
     fault: str = ""
+    host: str = "127.0.0.1"
     issues: dict[int, int | None] = field(default_factory=dict)
     fetches: int = 0
     url: str = ""
@@ -62,7 +67,7 @@ class Source:
         app.router.add_get("/issues/{number}", self._issue)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self.host, 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"

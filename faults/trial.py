@@ -1,5 +1,6 @@
 """One trial: a service (or two on one engine), a third party that changes, a fault, and the reckoning."""
 
+import os
 import random
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ from tidegate.testing.port_stub import PortStub
 
 LEASE_SECONDS = 2.0
 CONVERGE_SECONDS = 120.0
+ENGINE_URL = "FAULTS_ENGINE_URL"
+"""Set in the environment: the engine that is tried, instead of a file for each trial."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,13 @@ class Trial:
         return {ref.identifier: entity["properties"]["state"] for ref, entity in self.stub.entities.items()}
 
 
+def _engine(directory: Path) -> dict[str, str]:
+    url = os.environ.get(ENGINE_URL)
+    if url is None:
+        return {}
+    return {"TIDEGATE__ENGINE__URL": url, "TIDEGATE__CATALOG__PATH": str(directory / "catalog.db")}
+
+
 @contextmanager
 def trial(
     fault: str,
@@ -146,6 +156,7 @@ def trial(
             "TIDEGATE__ENGINE__LEASE_SECONDS": str(LEASE_SECONDS),
             "TIDEGATE__LOG__LEVEL": "error",
             "TIDEGATE__PROCESSES": str(processes),
+            **_engine(directory),
             **(env or {}),
         }
         stub: PortStub | None = None

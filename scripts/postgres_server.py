@@ -88,6 +88,8 @@ class PostgresServer:
         )
         if done.returncode != 0:
             raise NoServerError(f"initdb fails: {done.stderr.strip() or done.stdout.strip()}")
+        with (self.data / "pg_hba.conf").open("a") as access:
+            access.write("host all all samenet trust\n")  # network namespaces of this machine
 
     @property
     def data(self) -> Path:

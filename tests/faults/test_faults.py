@@ -27,6 +27,9 @@ SCALES = {
     "mapping": 0.3,
     "damaged-row": 0.3,
     "backlog": 0.02,
+    "postgres-kill": 0.02,
+    "postgres-restarts": 0.5,
+    "postgres-line-cut": 0.3,
 }
 SEED = int(os.environ.get("TIDEGATE_FAULTS_SEED", "1"))
 

@@ -15,6 +15,11 @@ from tidegate.mapping import MapperLimits
 from tidegate.targets.catalog import CatalogTarget
 from tidegate.targets.port import PortTarget
 
+PATIENCE_SECONDS = 60.0
+"""How long a service waits for an engine's server that is starting or failing over; commands wait less."""
+
+COMMAND_PATIENCE_SECONDS = 5.0
+
 
 def engine_path(settings: Settings) -> Path | None:
     """The embedded engine's file; None if the engine is a server."""
@@ -43,11 +48,15 @@ def mapper_limits(settings: Settings) -> MapperLimits:
     )
 
 
-async def open_engine(stack: AsyncExitStack, settings: Settings) -> WholeEngine:
-    """Open the engine that the settings name, beside others that have it open. Raises ConfigurationError."""
+async def open_engine(
+    stack: AsyncExitStack, settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS
+) -> WholeEngine:
+    """Open the engine that the settings name, beside others that have it open. Raises ConfigurationError; if a
+    server cannot be reached, after trying for a while.
+    """
     path = engine_path(settings)
     if path is None:
-        return await _open_postgres(stack, settings)
+        return await _open_postgres(stack, settings, patience_seconds)
     return await stack.enter_async_context(
         SqliteEngine.open(
             path,
@@ -58,7 +67,7 @@ async def open_engine(stack: AsyncExitStack, settings: Settings) -> WholeEngine:
     )
 
 
-async def _open_postgres(stack: AsyncExitStack, settings: Settings) -> WholeEngine:
+async def _open_postgres(stack: AsyncExitStack, settings: Settings, patience_seconds: float) -> WholeEngine:
     if find_spec("psycopg") is None:
         raise ConfigurationError("PostgreSQL needs the extra `postgres`: pip install 'tidegate[postgres]'")
     from tidegate.engines.postgres import PostgresEngine, PostgresOptions
@@ -70,6 +79,7 @@ async def _open_postgres(stack: AsyncExitStack, settings: Settings) -> WholeEngi
         pooler=engine.postgres_pooler,
         lease_seconds=engine.lease_seconds,
         max_backlog=engine.max_backlog,
+        patience_seconds=patience_seconds,
     )
     opened = PostgresEngine.open(engine.url, clock=SystemClock(), options=options)
     return await stack.enter_async_context(opened)

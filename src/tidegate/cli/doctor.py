@@ -10,7 +10,13 @@ from urllib.parse import urlsplit
 import aiohttp
 import typer
 
-from tidegate.app.adapters import engine_path, mapper_limits, open_engine, open_target
+from tidegate.app.adapters import (
+    COMMAND_PATIENCE_SECONDS,
+    engine_path,
+    mapper_limits,
+    open_engine,
+    open_target,
+)
 from tidegate.app.clock import SystemClock
 from tidegate.app.listeners import check_admin
 from tidegate.app.outgoing import fetch_client
@@ -145,7 +151,8 @@ async def _engine(settings: Settings) -> Finding:
     where = engine_path(settings) or without_password(settings.engine.url)
     try:
         async with AsyncExitStack() as stack:
-            backlog = await (await open_engine(stack, settings)).backlog()
+            engine = await open_engine(stack, settings, patience_seconds=COMMAND_PATIENCE_SECONDS)
+            backlog = await engine.backlog()
     except TidegateError as error:
         return Finding("engine", False, str(error))
     dead = f", {backlog.dead_runs} dead letters" if backlog.dead_runs else ""

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from tidegate.app.adapters import engine_path, open_engine
+from tidegate.app.adapters import COMMAND_PATIENCE_SECONDS, engine_path, open_engine
 from tidegate.config import Settings, load_settings
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.ports import WholeEngine
@@ -25,6 +25,7 @@ def with_engine(config: Path | None, use: Callable[[WholeEngine, Settings], Awai
 
     async def session() -> ResultT:
         async with AsyncExitStack() as stack:
-            return await use(await open_engine(stack, settings), settings)
+            engine = await open_engine(stack, settings, patience_seconds=COMMAND_PATIENCE_SECONDS)
+            return await use(engine, settings)
 
     return asyncio.run(session())

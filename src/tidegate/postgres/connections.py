@@ -22,7 +22,7 @@ Row: TypeAlias = tuple[Any, ...]
 Values: TypeAlias = Mapping[str, Any]
 Connection: TypeAlias = AsyncConnection[Row]
 
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 6.0
 """A statement that takes longer counts as a server that is gone: no verb takes a hundredth of it."""
 
 _USES_BEFORE_PREPARING = 5

@@ -40,7 +40,7 @@ class StubRequest:
 
 
 class PortStub:
-    """Port on a loopback socket: `async with PortStub() as stub`, then point the integration at `stub.url`.
+    """Port on a loopback socket (or another `host`): `async with PortStub() as stub`, then point the integration at `stub.url`.
 
     `entities` and `blueprints` show (and let a test change) what Port has; `requests` what it was asked.
     Belongs to the event loop that entered it.
@@ -51,11 +51,13 @@ class PortStub:
         *,
         client_id: str = "stub-client-id",
         client_secret: str = "stub-client-secret",  # noqa: S107 - a stub's secret is no secret
+        host: str = "127.0.0.1",
         token_lifetime_seconds: float = 3600,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client_id = client_id
         self.client_secret = client_secret
+        self.host = host
         self.requests: list[StubRequest] = []
         self._access = Access(client_id, client_secret, token_lifetime_seconds, monotonic)
         self._catalog = StubCatalog()
@@ -70,7 +72,7 @@ class PortStub:
     @property
     def url(self) -> str:
         """Where it listens, as an integration's base URL: without /v1."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self.host}:{self._port}"
 
     @property
     def entities(self) -> dict[EntityRef, Document]:
@@ -164,13 +166,13 @@ class PortStub:
     # --- life ------------------------------------------------------------------------------------------
 
     async def start(self, port: int = 0) -> None:
-        """Listen on 127.0.0.1; port 0 chooses a free one."""
+        """Listen on `host`; port 0 chooses a free one."""
         app = web.Application(middlewares=[self._handle], client_max_size=16 * 1024 * 1024)
         app.add_routes(self._routes.table())
         self._closing.clear()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        site = web.TCPSite(self._runner, self.host, port)
         await site.start()
         self._port = int(self._runner.addresses[0][1])
 

@@ -12,7 +12,7 @@ BEGIN
         EXECUTE format('ALTER FUNCTION %s SET enable_material = off', verb);
         EXECUTE format('ALTER FUNCTION %s SET plan_cache_mode = force_generic_plan', verb);
         EXECUTE format('ALTER FUNCTION %s SET jit = off', verb);
-        EXECUTE format('ALTER FUNCTION %s SET lock_timeout = ''5s''', verb);
+        EXECUTE format('ALTER FUNCTION %s SET lock_timeout = ''4s''', verb);
     END LOOP;
 END
 $$;
