@@ -46,17 +46,18 @@ class Meter:
     backlog: int
     rows: dict[str, float] = field(default_factory=dict)
 
-    def _server_seconds(self) -> float:
+    def _server_seconds(self) -> dict[int, float]:
+        """By process: those that serve connections come and go."""
         assert self.server.process is not None
-        postmaster = psutil.Process(self.server.process.pid)
-        times = [child.cpu_times() for child in postmaster.children()]
-        return sum(used.user + used.system for used in times)
+        times = {child.pid: child.cpu_times() for child in psutil.Process(self.server.process.pid).children()}
+        return {pid: used.user + used.system for pid, used in times.items()}
 
     async def measure(self, name: str, count: int, work: Awaitable[object]) -> None:
-        here, there, wall = time.process_time(), self._server_seconds(), time.perf_counter()
+        here, before, wall = time.process_time(), self._server_seconds(), time.perf_counter()
         await work
-        here, there = time.process_time() - here, self._server_seconds() - there
+        here, after = time.process_time() - here, self._server_seconds()
         wall = time.perf_counter() - wall
+        there = sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
         self.rows[name] = there / count * 1e6
         print(
             f"{self.backlog:>9,} {name:<30} {here / count * 1e6:>8.1f} µs {there / count * 1e6:>8.1f} µs in the server"

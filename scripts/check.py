@@ -51,6 +51,8 @@ CHECKS = (
     Check("dead code", tool("vulture")),
     Check("lint", tool("ruff", "check", "--quiet", ".")),
     Check("format", tool("ruff", "format", "--check", "--quiet", ".")),
+    Check("image", tool("hadolint", "Dockerfile")),
+    Check("compose", tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml")),
     Check("locks", (sys.executable, __file__, "--locks")),
     Check("audit", (sys.executable, "-m", "scripts.audit")),
 )

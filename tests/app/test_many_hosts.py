@@ -75,7 +75,18 @@ class Host:
     def connect(self) -> None:
         """Lay the line."""
         _ip("netns", "add", self.name)
-        _ip("link", "add", f"tg{MARK}l{self.number}", "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        _ip(
+            "link",
+            "add",
+            f"tg{MARK}l{self.number}",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            self.name,
+        )
         _ip("link", "set", f"tg{MARK}l{self.number}", "master", BRIDGE, "up")
         _ip("-n", self.name, "link", "set", "lo", "up")
         _ip("-n", self.name, "address", "add", f"{self.address}/24", "dev", "eth0")
