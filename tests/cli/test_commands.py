@@ -64,6 +64,20 @@ def test_events_are_listed_filtered_and_counted_once_a_delivery(used: Path) -> N
     assert len(listed(used, "events", "list", "--until", "1h")) == 0
     assert len(listed(used, "events", "list", "-n", "2")) == 2
     assert "d-3" in run(used, "events", "list")
+    for condition in (
+        ["--delivery", "d-2"],
+        ["--resource", "3"],
+        ["--kind", "issue", "--state", "dead"],
+        ["--processor", "IssueProcessor", "--text", "poison"],
+        ["kind:issue state:dead"],
+        ["poison resource:3"],
+    ):
+        [event] = listed(used, "events", "list", *condition)
+        assert event["delivery_id"] == "d-2", condition
+        assert [line["resource_key"] for line in event["runs"]] == ["3"]  # type: ignore[attr-defined]
+    assert listed(used, "events", "list", "--kind", "unknown") == []
+    assert [event["delivery_id"] for event in listed(used, "events", "list", "--before", "2")] == ["d-1"]
+    assert "no state of an event" in run(used, "events", "list", "state:lost", code=2)
 
 
 def test_an_event_is_shown_and_explained_without_its_secrets(used: Path) -> None:
@@ -89,6 +103,12 @@ def test_entities_are_listed_shown_and_explained(used: Path) -> None:
 def test_dead_letters_are_listed_tried_and_redriven(used: Path) -> None:
     (dead,) = listed(used, "deadletters", "list")
     assert dead["detail"] == "ValueError: cannot digest this"
+    [cause] = listed(used, "deadletters", "causes")
+    assert (cause["text"], cause["count"], cause["newest"]) == (dead["detail"], 1, [dead["id"]])
+    causes = run(used, "deadletters", "causes")
+    assert "1 × ValueError: cannot digest this" in causes
+    assert "mend the code, deploy it, redrive" in causes
+    assert "no dead letters" in run(used, "deadletters", "causes", "--until", "1h")
     assert "cannot digest this" in run(used, "deadletters", "show", str(dead["id"]))
     assert "--all" in run(used, "deadletters", "redrive", code=2)
     assert "add --yes" in run(used, "deadletters", "redrive", "--error", "digest")
@@ -98,6 +118,17 @@ def test_dead_letters_are_listed_tried_and_redriven(used: Path) -> None:
         service.settle()
         service.terminate()
     assert "1 runs discarded" in run(used, "deadletters", "discard", "--all", "--yes")
+
+
+def test_an_entitys_writes_are_told_apart(used: Path) -> None:
+    newest, first = listed(used, "entities", "diff", "issue", "1")
+    assert [(change["field"], change["before"], change["after"]) for change in newest["changes"]] == [  # type: ignore[attr-defined]
+        ("properties.state", "open", "closed")
+    ]
+    assert {change["fate"] for change in first["changes"]} == {"added"}  # type: ignore[attr-defined]
+    assert 'properties.state: "open" → "closed"' in run(used, "entities", "diff", "issue", "1", "-n", "1")
+    assert "no write" in run(used, "entities", "diff", "issue", "unknown", code=1)
+    assert listed(used, "entities", "show", "issue", "1")
 
 
 def test_replay_is_tried_first_and_makes_a_new_event(used: Path) -> None:
@@ -111,7 +142,8 @@ def test_replay_is_tried_first_and_makes_a_new_event(used: Path) -> None:
 
 
 def test_status_and_config_are_for_people_and_programs(used: Path) -> None:
-    assert "dead runs" in run(used, "status")
+    assert "dead letters" in run(used, "status")
+    assert "--watch needs a terminal" in run(used, "status", "--watch", code=2)
     assert "queued_events" in json.loads(run(used, "status", "--json"))["backlog"]
     assert "TIDEGATE__EVENT_WORKERS_COUNT" in run(used, "config")
     assert json.loads(run(used, "config", "--json"))["target"] == "catalog"

@@ -39,7 +39,7 @@ def console_pages(
     """Routes for the admin listener. `target` is read if it is the embedded catalog."""
     if find_spec("jinja2") is None:
         return [Route("/console", _missing), Route("/console/{rest:path}", _missing)]
-    from tidegate.console.pages import ConsoleParts, console_routes  # needs the extra
+    from tidegate.console.pages.routes import ConsoleParts, console_routes  # needs the extra
 
     async def entity(ref: EntityRef) -> Json:
         assert isinstance(target, CatalogTarget)  # noqa: S101 - it is passed on only then

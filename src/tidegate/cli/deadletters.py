@@ -9,7 +9,7 @@ from tidegate.cli.events import DryRun, PathOption, Since, Until, explain_run
 from tidegate.cli.options import AsJson, ConfigFile, Limit
 from tidegate.cli.output import out, print_json, print_table
 from tidegate.cli.sessions import with_engine
-from tidegate.cli.times import parse_time, shown_time
+from tidegate.cli.times import listed_time, parse_time, shown_time
 from tidegate.config import Settings
 from tidegate.console.documents import document, run_document
 from tidegate.core.inspection import Page, RunDetail, RunFilter, RunRecord
@@ -118,7 +118,7 @@ _COLUMNS = ("run", "finished", "processor", "kind", "resource key", "events", "e
 def _row(record: RunRecord) -> tuple[object, ...]:
     return (
         record.id,
-        shown_time(record.finished_at),
+        listed_time(record.finished_at),
         record.processor,
         record.kind,
         record.resource_key,

@@ -1,20 +1,34 @@
 """`tidegate events`: what came in, what became of it, and once more, please."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from tidegate.app.clock import SystemClock, new_id
 from tidegate.cli.options import AsJson, ConfigFile, Limit
-from tidegate.cli.output import out, print_json, print_table
+from tidegate.cli.output import err, out, print_json, print_table, shown_id
 from tidegate.cli.sessions import with_engine
-from tidegate.cli.times import parse_time, shown_time
+from tidegate.cli.times import listed_time, parse_time, shown_time
 from tidegate.config import Settings
 from tidegate.console.documents import document, event_document, run_document
-from tidegate.core.inspection import EventDetail, EventFilter, EventRecord, Page, RunDetail
+from tidegate.console.pages.queries import EventQuery, QueryError
+from tidegate.core.events import Json
+from tidegate.core.inspection import (
+    EventDetail,
+    EventFilter,
+    EventRecord,
+    EventsFound,
+    Page,
+    RunDetail,
+    RunRecord,
+)
 from tidegate.core.lifecycle import EventState
 from tidegate.core.ports import WholeEngine
 from tidegate.pipeline.replaying import replay
+
+SEARCH_SECONDS = 30.0
+"""How long a search may take before it says how far it came."""
 
 app = typer.Typer(no_args_is_help=True, help="What came in, and what became of it.")
 
@@ -23,6 +37,12 @@ PathOption = Annotated[str | None, typer.Option("--path", help="Only events of t
 StateOption = Annotated[EventState | None, typer.Option("--state", help="Only events in this state.")]
 Since = Annotated[str | None, typer.Option("--since", help="Not before: ISO 8601, or an age as 15m.")]
 Until = Annotated[str | None, typer.Option("--until", help="Before: ISO 8601, or an age as 15m.")]
+ProcessorOption = Annotated[str | None, typer.Option("--processor", help="Only events of this processor.")]
+KindOption = Annotated[str | None, typer.Option("--kind", help="Only events of this kind.")]
+ResourceOption = Annotated[str | None, typer.Option("--resource", help="Only events of this resource key.")]
+DeliveryOption = Annotated[str | None, typer.Option("--delivery", help="Only this delivery id.")]
+Before = Annotated[int | None, typer.Option("--before", help="Go on before this event, by its seq.")]
+Query = Annotated[str | None, typer.Argument(help="Words and conditions, as in the console.")]
 Text = Annotated[
     str | None, typer.Option("--text", help="Only events whose body or delivery id has this text.")
 ]
@@ -31,37 +51,71 @@ DryRun = Annotated[bool, typer.Option("--dry-run/--yes", help="Only say what wou
 
 @app.command("list")
 def list_events(
+    query: Query = None,
     path: PathOption = None,
     state: StateOption = None,
+    processor: ProcessorOption = None,
+    kind: KindOption = None,
+    resource: ResourceOption = None,
+    delivery: DeliveryOption = None,
     since: Since = None,
     until: Until = None,
     text: Text = None,
+    before: Before = None,
     limit: Limit = 20,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
-    """List events, newest first."""
-    where = EventFilter(path=path, state=state, since=parse_time(since), until=parse_time(until), text=text)
+    """List events, newest first, with what became of them.
 
-    async def find(engine: WholeEngine, _: Settings) -> list[EventRecord]:
-        return await engine.find_events(where, Page(limit=limit))
+    QUERY is what the console's search takes: words that the body or the delivery id has, and conditions such as
+    kind:issue, state:dead, resource:42, since:15m.
+    """
+    options = {
+        "path": path,
+        "state": state and state.value,
+        "processor": processor,
+        "kind": kind,
+        "resource_key": resource,
+        "delivery_id": delivery,
+    }
+    words = " ".join(part for part in (query, text) if part)
+    asked = EventQuery(text=words, **{name: value for name, value in options.items() if value})
+    try:
+        where = asked.where(SystemClock().now())
+    except QueryError as error:
+        raise typer.BadParameter(str(error)) from None
+    where = replace(where, since=parse_time(since) or where.since, until=parse_time(until) or where.until)
 
-    records = with_engine(config, find)
+    async def find(engine: WholeEngine, _: Settings) -> EventsFound:
+        return await engine.search_events(where, Page(limit, before), SEARCH_SECONDS)
+
+    found = with_engine(config, find)
     if json:
-        print_json(document(records))
-        return
-    rows = [
-        (
-            shown_time(record.received_at),
-            record.id,
-            record.path,
-            record.state,
-            record.delivery_id,
-            record.reason,
+        runs = {seq: [_run_line(run) for run in of_event] for seq, of_event in found.runs.items()}
+        print_json([{**document(event), "runs": runs.get(event.seq, [])} for event in found.records])
+    else:
+        print_table(_EVENT_COLUMNS, [_event_row(event, found) for event in found.records], empty="no events")
+    if found.cut_short:
+        err.print(
+            f"{found.examined} events were looked at in {SEARCH_SECONDS:g} s; go on with --before {found.resume}"
         )
-        for record in records
-    ]
-    print_table(("received", "id", "path", "state", "delivery", "reason"), rows, empty="no events")
+
+
+_EVENT_COLUMNS = ("received", "id", "path", "state", "kind", "resource", "delivery", "reason")
+
+
+def _event_row(event: EventRecord, found: EventsFound) -> tuple[object, ...]:
+    runs = found.runs.get(event.seq, ())
+    kinds = ", ".join(dict.fromkeys(run.kind for run in runs if run.kind))
+    resources = ", ".join(dict.fromkeys(run.resource_key for run in runs if run.resource_key))
+    times = (listed_time(event.received_at), shown_id(event.id))
+    return (*times, event.path, event.state, kinds, resources, event.delivery_id, event.reason)
+
+
+def _run_line(run: RunRecord) -> dict[str, Json]:
+    names = ("id", "state", "processor", "config", "kind", "resource_key")
+    return {name: document(getattr(run, name)) for name in names}
 
 
 @app.command("show")

@@ -2,6 +2,7 @@
 
 import typer
 
+from tidegate.cli.causes import causes_command
 from tidegate.cli.config import config_command
 from tidegate.cli.console import console_command
 from tidegate.cli.deadletters import app as deadletters
@@ -29,6 +30,7 @@ app.command("console")(console_command)
 app.command("status")(status_command)
 app.add_typer(events, name="events")
 app.add_typer(entities, name="entities")
+deadletters.command("causes")(causes_command)
 app.add_typer(deadletters, name="deadletters")
 app.command("map")(map_command)
 app.add_typer(mapping, name="mapping")

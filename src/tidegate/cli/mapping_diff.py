@@ -4,7 +4,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -12,14 +11,13 @@ from rich.text import Text
 from tidegate.app.adapters import catalog_path, mapper_limits, open_catalog
 from tidegate.app.clock import SystemClock
 from tidegate.app.previews import open_dry_runs
+from tidegate.cli.changes import change_line
 from tidegate.cli.options import AsJson, ConfigFile
 from tidegate.cli.output import EXIT_DIFFERENT, err, out, print_json, print_table
 from tidegate.cli.sessions import with_engine
 from tidegate.config import Settings
 from tidegate.console.documents import document
-from tidegate.core.differences import FieldFate
 from tidegate.core.errors import ConfigurationError
-from tidegate.core.events import Json
 from tidegate.core.ports import WholeEngine
 from tidegate.core.previews import DryRun, EntityFate, EntityPreview, ItemsPreview
 from tidegate.pipeline.dry_runs import DryRuns
@@ -27,7 +25,6 @@ from tidegate.pipeline.dry_runs import DryRuns
 app = typer.Typer(no_args_is_help=True, help="What a mapping would do, before it is deployed.")
 
 SHOWN_ENTITIES = 20
-SHOWN_CHARACTERS = 60
 
 _MARKS = {
     EntityFate.CREATED: ("+", "green"),
@@ -194,21 +191,4 @@ def _print_entity(entity: EntityPreview) -> None:
     line.append(f"  {entity.fate}" + (f": {entity.reason}" if entity.reason else ""), "dim")
     out.print(line)
     for change in document(entity)["changes"]:
-        out.print(_change(change))
-
-
-def _change(change: dict[str, Json]) -> Text:
-    line = Text(f"    {change['field']}: ", "bold")
-    match change["fate"]:
-        case FieldFate.ADDED:
-            return line.append(_shown(change["after"]), "green")
-        case FieldFate.DROPPED:
-            return line.append(_shown(change["before"]), "red").append("  no longer sent", "dim")
-        case _:
-            line.append(_shown(change["before"]), "red").append(" → ", "dim")
-            return line.append(_shown(change["after"]), "green")
-
-
-def _shown(value: Json) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+        out.print(change_line(change))

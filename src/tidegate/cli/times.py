@@ -1,6 +1,7 @@
 """Times as people write them on a command line, and as they read them in a table."""
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 
 import typer
@@ -21,6 +22,15 @@ def parse_time(text: str | None) -> datetime | None:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither an ISO 8601 time nor an age such as 15m") from None
     return time.astimezone(UTC)
+
+
+def listed_time(time: datetime | None) -> str:
+    """As `shown_time`; on a terminal without the date if it is today's, and without fractions if not."""
+    whole = shown_time(time)
+    if not (whole and sys.stdout.isatty()):
+        return whole
+    date, _, of_day = whole.partition(" ")
+    return of_day if date == datetime.now().astimezone().strftime("%Y-%m-%d") else whole.partition(".")[0]
 
 
 def shown_time(time: datetime | None) -> str:

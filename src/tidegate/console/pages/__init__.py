@@ -1,5 +1,5 @@
-"""The web console: pages for people, made on the server. Needs the extra `console`, and no other module does."""
+"""The web console: pages for people, made on the server.
 
-from tidegate.console.pages.routes import ConsoleParts, console_routes
-
-__all__ = ["ConsoleParts", "console_routes"]
+`routes` and what renders need the extra `console`; what only finds words and numbers does not, and the command
+line says the same with them.
+"""
