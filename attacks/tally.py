@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Tally:
-    """`wrong` were accepted though they must not be; `crashes` raised, answered 5xx, or killed. Both must be 0."""
+    """`wrong` were accepted though they must not be; `crashes` raised, answered 5xx, or killed. Both must be 0.
+
+    `refused` is None where nobody knows which of the inputs should be.
+    """
 
     attack: str
     tried: int = 0
-    refused: int = 0
+    refused: int | None = 0
     wrong: int = 0
     crashes: int = 0
     detail: str = ""
@@ -17,7 +20,7 @@ class Tally:
 
     def refuse(self) -> None:
         self.tried += 1
-        self.refused += 1
+        self.refused = (self.refused or 0) + 1
 
     def accept_wrongly(self, what: object) -> None:
         self.tried += 1

@@ -99,6 +99,11 @@ def test_an_address_in_use_is_a_clear_refusal(directory: Path) -> None:
         (["main:integrator"], {}, ["did you mean main:integration?"]),
         (["main:integration"], {"TIDEGATE__TARGET": "port"}, ["TIDEGATE__PORT__CLIENT_ID"]),
         (["main:integration"], {"TIDEGATE__ADMIN__HOST": "0.0.0.0"}, ["TIDEGATE__ADMIN__TOKEN"]),
+        (
+            ["main:integration"],
+            {"TIDEGATE__ADMIN__HOST": "0.0.0.0", "TIDEGATE__ADMIN__TOKEN": "short"},
+            ["fewer than 16 characters", "openssl rand"],
+        ),
         (["main:integration"], {"TIDEGATE__EVENT_WORKERS_COUNT": "none"}, ["TIDEGATE__EVENT_WORKERS_COUNT"]),
         (["main:integration"], {"TIDEGATE__INGRESS__TRUSTED_PROXIES": '["here"]'}, ["'here' is no network"]),
         (["main:integration"], {"TIDEGATE__ENGINE__URL": "sqlite:////proc/none/x.db"}, ["/proc/none"]),
@@ -134,7 +139,7 @@ def test_a_lost_engine_file_does_not_freeze_the_catalog(directory: Path) -> None
             assert service.post(issue(1, f"revision {revision}")) == 202
             service.settle()
         service.terminate()
-    for file in (directory / ".tidegate").glob("tidegate.db*"):
+    for file in filter(Path.is_file, (directory / ".tidegate").glob("tidegate.db*")):
         file.unlink()
     with Service(directory) as service:
         assert service.post(issue(1, "closed")) == 202

@@ -8,6 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.errors import TargetUnavailableError
@@ -29,7 +30,7 @@ def target_of(stub: PortStub, **other: Any) -> PortTarget:
         "options": TargetOptions(),
         **other,
     }
-    return PortTarget(stub.url, **arguments)
+    return PortTarget(arguments.pop("base_url", None) or stub.url, **arguments)
 
 
 def with_port(scenario: Scenario, stub: PortStub | None = None, **other: Any) -> None:
@@ -195,6 +196,34 @@ def test_a_cancelled_caller_does_not_take_the_token_from_the_others() -> None:
         assert await second == [Applied()]
 
     with_port(scenario)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_the_client_secret_follows_no_redirect(status: int) -> None:
+    asked: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if request.path.startswith("/stolen"):
+            return web.Response()
+        return web.Response(
+            status=status, headers={"Location": f"http://localhost:{request.url.port}/stolen"}
+        )
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", elsewhere)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        stub = PortStub()
+        target = target_of(stub, base_url=f"http://127.0.0.1:{runner.addresses[0][1]}")
+        assert "TIDEGATE__PORT__BASE_URL" in str(await unavailable(target, "a"))
+        await target.close()
+        await runner.cleanup()
+
+    asyncio.run(run())
+    assert asked == ["/v1/auth/access_token"]
 
 
 def test_wrong_credentials_are_an_outage_and_the_secret_is_not_shown() -> None:

@@ -23,6 +23,9 @@ from tidegate.ingress import HttpServer, IngressApp, bind
 INGRESS_PORT = "TIDEGATE__INGRESS__PORT"
 ADMIN_PORT = "TIDEGATE__ADMIN__PORT"
 
+SHORTEST_TOKEN = 16
+"""Nothing slows guesses down but the token's own length."""
+
 logger = logging.getLogger("tidegate")
 
 
@@ -91,9 +94,17 @@ def bind_sockets(settings: Settings, roles: Collection[Role]) -> Sockets:
 
 
 def check_admin(settings: Settings) -> None:
-    """Raise ConfigurationError if the admin listener would be open to other machines without a token."""
+    """Raise ConfigurationError if the admin listener would be open to other machines without a good token."""
     admin = settings.admin
-    if not admin.token.get_secret_value() and not is_loopback(admin.host):
+    token = admin.token.get_secret_value()
+    if is_loopback(admin.host):
+        return
+    if token and len(token) < SHORTEST_TOKEN:
+        raise ConfigurationError(
+            f"TIDEGATE__ADMIN__TOKEN has fewer than {SHORTEST_TOKEN} characters, and the admin listener would be "
+            f"reachable at {admin.host}: make a longer one, with `openssl rand -hex 24` for example"
+        )
+    if not token:
         raise ConfigurationError(
             f"the admin listener would be reachable at {admin.host} without a token: "
             "set TIDEGATE__ADMIN__TOKEN, or keep TIDEGATE__ADMIN__HOST on 127.0.0.1"

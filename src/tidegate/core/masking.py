@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from tidegate.core.events import Json
 from tidegate.core.verification import MASKED
@@ -13,9 +14,17 @@ _SECRET_FIELD = re.compile(
     r"secret|password|passwd|credential|api_?key|private_?key|(^|_)token$|access_?token", re.IGNORECASE
 )
 
+_LONGEST_KEPT = 64
+"""Senders choose names freely: longer ones are not remembered."""
+
 
 def is_secret_header(name: str) -> bool:
     """True for a header whose name sounds like a credential or a signature."""
+    return _known_header(name) if len(name) <= _LONGEST_KEPT else _SECRET_HEADER.search(name) is not None
+
+
+@lru_cache(maxsize=1_024)
+def _known_header(name: str) -> bool:
     return _SECRET_HEADER.search(name) is not None
 
 

@@ -58,11 +58,17 @@ class Exchange:
             headers["Authorization"] = authorization
         url = URL(f"{self._base_url}/v1{path}", encoded=True)
         try:
-            async with self._pool().request(method, url, data=body, headers=headers) as response:
+            async with self._pool().request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
                 document = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             detail = f"{type(error).__name__}: {error}".rstrip(": ")
             raise PortUnavailableError(f"{shown} failed: {detail}") from None
+        if 300 <= response.status < 400:  # the client secret must not follow it
+            raise PortUnavailableError(
+                f"{shown} is redirected ({response.status}): set TIDEGATE__PORT__BASE_URL to where Port is"
+            )
         answer = PortAnswer(response.status, _object(document))
         if answer.status >= 500 or answer.status in (403, 408, 429):
             plain = {name.lower(): value for name, value in response.headers.items()}
