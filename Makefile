@@ -6,7 +6,7 @@ BOOTSTRAP := scripts/bootstrap
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test check format faults attack fuzz bench screenshots docs docs-reference lock clean
+.PHONY: help setup demo test check format faults attack fuzz simulate bench screenshots docs docs-reference lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,10 @@ attack: ## Attack real processes and print what was refused; ARGS="floods bombs 
 fuzz: ## Fuzz the ingress parser and the mapping compiler; ARGS="wire --seconds 3600"
 	@$(BOOTSTRAP) dev
 	@$(BIN)/python -m fuzz $(ARGS)
+
+simulate: ## Try 20,000 random schedules of the whole pipeline; SEED=7 tells one; ARGS="--engine sqlite --count 500"
+	@$(BOOTSTRAP) dev
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: ## Measure Tidegate beside its peers; ARGS=--quick takes four minutes, ARGS=--help says what else
 	@$(BOOTSTRAP) dev bench
