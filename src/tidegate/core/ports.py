@@ -208,7 +208,9 @@ class Engine(Protocol):
 
         Answers what the claim's source (resource config and key) wrote before, and who else wrote that and
         the candidates, `upserts` left out; then records the source as a writer of `upserts`, from the
-        claim's event (so that a crash after the write leaves no orphan). Raises StaleClaimError.
+        claim's event (so that a crash after the write leaves no orphan). What nobody else wrote of the previous
+        and the candidates is noted as doomed until the run is final: the run may be about to delete it. Raises
+        StaleClaimError.
 
         What another processor wrote for the same source from the same event or a later one counts as
         another writer's, so that what one processor of an event upserts is not deleted by another. Runs
@@ -239,6 +241,10 @@ class Engine(Protocol):
         source may have written the entity last; if nobody else writes it any more, the row stays, and this run
         owes one. A deleted entity loses its writers whose event is not newer and whose run is not live; none,
         if another run stamped it after this claim was given.
+
+        A run that is final now lets go of what is doomed (see `stage`). If this settlement stamps it not, an
+        attempt that could not tell may have deleted it: the writer from the newest event owes a refresh, unless
+        it is this run.
 
         To owe a refresh is to need one more run like that one, for its newest event: on its lane, or on the
         entity's refresh lane if it has none. A run that is pending there is enough; on a refresh lane it takes

@@ -100,6 +100,11 @@ def let_go(claim: RunClaim, ref: EntityRef) -> str:
     return f"refresh: run {claim.run_id} does not write {ref} any more, and may have written it last"
 
 
+def may_be_gone(claim: RunClaim, ref: EntityRef) -> str:
+    """Why there is a run of somebody whose entity an attempt may have deleted that never told."""
+    return f"refresh: an attempt of run {claim.run_id} may have deleted {ref}"
+
+
 def left_alone(claim: RunClaim, ref: EntityRef) -> str:
     """Why there is another run for who kept an entity on account of others."""
     return f"refresh: run {claim.run_id} kept {ref} for others, who do not write it any more"

@@ -222,6 +222,37 @@ async def a_delete_leaves_the_marks_of_those_who_wrote_at_the_same_time(it: Sess
     assert (await it.stage(await it.claim())).previous == {ref("a")}
 
 
+@cases.add
+async def what_a_lost_attempt_may_have_deleted_is_written_again(it: Session) -> None:
+    first, second = keyed("1", "A"), keyed("1", "B")
+    await it.write(first, "a")
+    await it.routed(first, second)
+    writing, deleting = sorted(await it.engine.claim_runs(2), key=lambda claim: claim.processor)
+    assert (await it.stage(deleting)).previous == {ref("a")}
+    await it.stage(writing, ["a"])
+    await it.complete(writing, upsert("a"))
+    await it.settle(deleting, Retry(0, "no answer came"))
+    again = await it.claim()
+    assert (await it.stage(again)).previous == frozenset()
+    await it.complete(again)
+    refresh = await it.claim()
+    assert (refresh.processor, refresh.event.seq) == ("A", writing.event.seq)
+    await it.complete(refresh, upsert("a"))
+    assert await it.runs(READY) == []
+
+
+@cases.add
+async def what_a_run_deletes_or_writes_in_the_end_is_nobody_elses(it: Session) -> None:
+    await it.write(keyed("1"), "a", "b")
+    claim = await it.claim_of(keyed("1"))
+    await it.stage(claim)
+    await it.settle(claim, Retry(0, "no answer came"))
+    again = await it.claim()
+    await it.stage(again, ["b"])
+    await it.complete(again, upsert("b"), delete("a"), dropped=["a"])
+    assert await it.runs(READY) == []
+
+
 # --- overlaps -----------------------------------------------------------------------------------------
 
 

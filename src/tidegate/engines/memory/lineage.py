@@ -1,6 +1,6 @@
 """Lineage: which source wrote which entity, noted before it is written, and given up when it lets go."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import StaleClaimError
@@ -10,14 +10,15 @@ from tidegate.core.runs import Completed, RunClaim, WriteAction
 from tidegate.engines.lineage import Mark, Source, is_own, source_of
 from tidegate.engines.memory.claiming import holder, note_writer
 from tidegate.engines.memory.rows import RunRow, Store
-from tidegate.engines.overlaps import Owed, left_alone, let_go
+from tidegate.engines.overlaps import Owed, left_alone, let_go, may_be_gone
 
 
 def stage(
     store: Store, claim: RunClaim, upserts: Collection[EntityRef], candidates: Collection[EntityRef]
 ) -> Staged:
     """Answer whose the entities are, then note this source as a writer of what it is about to write."""
-    if holder(store, claim) is None:
+    run = holder(store, claim)
+    if run is None:
         raise StaleClaimError(f"run {claim.run_id} was claimed again since: its lease is over")
     source = source_of(claim)
     previous: frozenset[EntityRef] = frozenset()
@@ -33,6 +34,7 @@ def stage(
         owners={ref: others for ref in asked if (others := _others(store, claim, ref))},
         known=frozenset(ref for ref in asked if store.owners.get(ref)),
     )
+    run.doomed |= asked - (staged.owners or {}).keys()
     note_writer(store, claim, upserts)
     return staged
 
@@ -77,9 +79,26 @@ def _drop(store: Store, claim: RunClaim, ref: EntityRef, *, kept: bool) -> list[
     del rows[source]
     if not kept:
         return []
-    heir = max(others, key=lambda writer: (others[writer].event_seq, writer))
-    run = _run_of(store, heir, others[heir])
-    return [] if run is None else [Owed(run.id, ref, let_go(claim, ref))]
+    heir = _heir(store, others)
+    return [] if heir is None else [Owed(heir.id, ref, let_go(claim, ref))]
+
+
+def spare(store: Store, claim: RunClaim, run: RunRow, settled: Collection[EntityRef]) -> list[Owed]:
+    """A run has ended: what it may have deleted before, and neither wrote nor deleted now, is others' to write."""
+    owed: list[Owed] = []
+    for ref in sorted(run.doomed.difference(settled)):
+        rows = store.owners.get(ref, {})
+        heir = _heir(store, rows) if rows else None
+        if heir is not None and heir.id != run.id:
+            owed.append(Owed(heir.id, ref, may_be_gone(claim, ref)))
+    run.doomed = set()
+    return owed
+
+
+def _heir(store: Store, writers: Mapping[Source, Mark]) -> RunRow | None:
+    """The run of the writer from the newest event; None if that event is forgotten."""
+    newest = max(writers, key=lambda writer: (writers[writer].event_seq, writer))
+    return _run_of(store, newest, writers[newest])
 
 
 def _is_at_work(store: Store, claim: RunClaim, source: Source, mark: Mark) -> bool:

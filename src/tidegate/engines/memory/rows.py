@@ -62,6 +62,7 @@ class RunRow:
     superseded_by: int | None = None
     attempts: list[AttemptRecord] = field(default_factory=list[AttemptRecord])
     writes: list[WriteRecord] = field(default_factory=list[WriteRecord])
+    doomed: set[EntityRef] = field(default_factory=set[EntityRef])  # what its attempts may have deleted
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from tidegate.core.inspection import WriteRecord
 from tidegate.core.lifecycle import RunState, RunTransition
 from tidegate.core.runs import Completed, EntityWrite, Rerouted, RunClaim, Settlement
 from tidegate.engines.memory.claiming import attempt, holder
-from tidegate.engines.memory.lineage import shrink
+from tidegate.engines.memory.lineage import shrink, spare
 from tidegate.engines.memory.refreshes import again, owe
 from tidegate.engines.memory.routing import create_run, request_run
 from tidegate.engines.memory.rows import RunRow, Store
@@ -47,6 +47,8 @@ def settle(store: Store, claim: RunClaim, settlement: Settlement) -> bool:
     if isinstance(settlement, Completed):
         run.version = settlement.version
         owed += shrink(store, claim, settlement, overlapped)
+    if ending.delay_seconds is None:
+        owed += spare(store, claim, run, {write.ref for write in ending.writes if changed(write)})
     _end(store, run, ending)
     if run.state in TURNED_AWAY:
         _pass_on(store, run)

@@ -9,7 +9,7 @@ from tidegate.core.lifecycle import LIVE_RUN_STATES, RunState
 from tidegate.core.plans import Owner, Staged
 from tidegate.core.runs import Completed, RunClaim, WriteAction
 from tidegate.engines.lineage import Mark, Source, is_own, source_of
-from tidegate.engines.overlaps import Owed, left_alone, let_go
+from tidegate.engines.overlaps import Owed, left_alone, let_go, may_be_gone
 from tidegate.engines.sqlite.database import Row
 from tidegate.engines.sqlite.transaction import Transaction
 
@@ -34,6 +34,12 @@ _OWN = (
     " WHERE excluded.event_seq >= owners.event_seq"
 )
 _DISOWN = "DELETE FROM owners WHERE entity_id = ? AND source_id = ?"
+_DOOM = "INSERT OR IGNORE INTO doomed (run_id, entity_id) VALUES (?, ?)"
+_DOOMED = (
+    "SELECT entities.blueprint, entities.identifier FROM doomed JOIN entities ON entities.id = doomed.entity_id"
+    " WHERE doomed.run_id = ? ORDER BY entities.blueprint, entities.identifier"
+)
+_REPRIEVE = "DELETE FROM doomed WHERE run_id = ?"
 _RUN_OF = (
     "SELECT runs.id, runs.state FROM event_runs JOIN runs ON runs.id = event_runs.run_id"
     " WHERE event_runs.event_seq = ? AND runs.processor = ? AND runs.config = ? ORDER BY runs.id DESC LIMIT 1"
@@ -75,7 +81,9 @@ def stage(
         others = [writer for writer in writers if not is_own(writer.source, writer.mark, claim)]
         if writers:
             known.add(ref)
-        if others:
+        if not others:
+            tx.run(_DOOM, (claim.run_id, entity_id(tx, ref)))
+        else:
             owners[ref] = tuple(Owner(*writer.source, writer.mark.event_seq) for writer in others)
     note_writer(tx, claim, upserts, source_id)
     return Staged(previous, owners, frozenset(known))
@@ -134,10 +142,28 @@ def _drop(tx: Transaction, claim: RunClaim, ref: EntityRef, *, kept: bool) -> It
             continue
         tx.run(_DISOWN, (entity_id(tx, ref), own.source_id))
         if kept:
-            heir = max(others, key=lambda writer: (writer.mark.event_seq, writer.source))
-            run = _run_of(tx, heir)
+            run = _run_of(tx, _heir(others))
             if run is not None:
                 yield Owed(run[0], ref, let_go(claim, ref))
+
+
+def spare(tx: Transaction, claim: RunClaim, settled: Collection[EntityRef]) -> list[Owed]:
+    """A run has ended: what it may have deleted before, and neither wrote nor deleted now, is others' to write."""
+    doomed = [EntityRef(*row) for row in tx.rows(_DOOMED, (claim.run_id,))]
+    owed: list[Owed] = []
+    for ref in doomed:
+        writers = [] if ref in settled else _writers(tx, ref)
+        run = _run_of(tx, _heir(writers)) if writers else None
+        if run is not None and run[0] != claim.run_id:
+            owed.append(Owed(run[0], ref, may_be_gone(claim, ref)))
+    if doomed:
+        tx.run(_REPRIEVE, (claim.run_id,))
+    return owed
+
+
+def _heir(writers: list[_Writer]) -> _Writer:
+    """The writer from the newest event."""
+    return max(writers, key=lambda writer: (writer.mark.event_seq, writer.source))
 
 
 def _is_at_work(tx: Transaction, claim: RunClaim, writer: _Writer) -> bool:

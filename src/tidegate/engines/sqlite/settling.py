@@ -28,7 +28,7 @@ from tidegate.engines.settlements import (
     outcome_name,
 )
 from tidegate.engines.sqlite.lanes import merge_held, pass_on, request_run, unblock
-from tidegate.engines.sqlite.lineage import entity_id, shrink
+from tidegate.engines.sqlite.lineage import entity_id, shrink, spare
 from tidegate.engines.sqlite.outcomes import conclude
 from tidegate.engines.sqlite.refreshes import STAMP, owe
 from tidegate.engines.sqlite.transaction import Transaction
@@ -79,6 +79,8 @@ def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
     )
     if isinstance(settlement, Completed):
         owed += shrink(tx, claim, settlement, overlapped)
+    if ending.delay_seconds is None:
+        owed += spare(tx, claim, {write.ref for write in ending.writes if changed(write)})
     _end(tx, claim, ending, settlement.version if isinstance(settlement, Completed) else None)
     if isinstance(settlement, Rerouted):
         for request in settlement.runs:

@@ -274,7 +274,7 @@ END
 $$;
 
 -- A claim that is about to write, and an entity that the one in this place names.
-CREATE TYPE staging AS (place integer, source_id bigint, newest_seq bigint, processor text, resource_key text);
+CREATE TYPE staging AS (place integer, run_id bigint, source_id bigint, newest_seq bigint, processor text, resource_key text);
 CREATE TYPE named_entity AS (place integer, id bigint, refresh_lane text);
 
 -- `entity_of` for many, in the one order in which everybody locks entities.

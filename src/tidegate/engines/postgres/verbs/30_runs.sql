@@ -124,9 +124,9 @@ DECLARE
     asked named_entity[];
 BEGIN
     PERFORM 1 FROM runs WHERE id = ANY (ids) ORDER BY id FOR SHARE;
-    PERFORM name_entities(write_blueprints, write_identifiers);
+    PERFORM name_entities(write_blueprints || ask_blueprints, write_identifiers || ask_identifiers);
     PERFORM name_sources(ids);
-    SELECT array_agg(ROW (given.place, sources.id, runs.newest_seq, runs.processor, runs.resource_key)::staging
+    SELECT array_agg(ROW (given.place, runs.id, sources.id, runs.newest_seq, runs.processor, runs.resource_key)::staging
             ORDER BY given.place)
         INTO claims
         FROM unnest(ids, tokens) WITH ORDINALITY AS given (id, token, place)
@@ -181,6 +181,19 @@ BEGIN
     JOIN owners ON owners.entity_id = candidate.id
     JOIN sources ON sources.id = owners.source_id
     WHERE NOT EXISTS (SELECT FROM unnest(upserts) AS own WHERE own.place = claim.place AND own.id = candidate.id);
+    INSERT INTO doomed (run_id, entity_id)
+        SELECT claim.run_id, candidate.id FROM unnest(claims) AS claim
+        JOIN unnest(asked) AS candidate ON candidate.place = claim.place
+        WHERE NOT EXISTS (SELECT FROM unnest(upserts) AS own WHERE own.place = claim.place AND own.id = candidate.id)
+            AND NOT EXISTS (
+                SELECT FROM owners WHERE owners.entity_id = candidate.id AND NOT (
+                    owners.source_id = claim.source_id AND is_own(
+                        owners.event_seq, owners.processor, claim.processor, claim.resource_key, claim.newest_seq
+                    )
+                )
+            )
+        ORDER BY claim.run_id, candidate.id
+        ON CONFLICT DO NOTHING;
     INSERT INTO owners (entity_id, source_id, event_seq, processor, refresh_lane)
         SELECT DISTINCT ON (entity.id, claim.source_id) entity.id, claim.source_id, claim.newest_seq, claim.processor,
             entity.refresh_lane

@@ -146,6 +146,39 @@ BEGIN
 END
 $$;
 
+-- A run has ended: what it may have deleted before, and neither wrote nor deleted now, is others' to write. Answers the
+-- refreshes that are owed because of it.
+CREATE FUNCTION spare(claim runs, blueprints text[], identifiers text[], digests bytea[]) RETURNS SETOF owed_refresh
+LANGUAGE plpgsql AS $$
+DECLARE
+    it record;
+BEGIN
+    FOR it IN
+        SELECT heir.*, run_of(heir.event_seq, heir.processor, heir.config) AS heir_run,
+            entities.blueprint || '/' || entities.identifier AS name
+        FROM doomed JOIN entities ON entities.id = doomed.entity_id
+        CROSS JOIN LATERAL (
+            SELECT owners.event_seq, owners.processor, owners.refresh_lane, sources.config
+            FROM owners JOIN sources ON sources.id = owners.source_id
+            WHERE owners.entity_id = doomed.entity_id
+            ORDER BY owners.event_seq DESC, sources.config DESC, sources.resource_key DESC LIMIT 1
+        ) AS heir
+        WHERE doomed.run_id = claim.id AND NOT EXISTS (
+            SELECT FROM unnest(blueprints, identifiers, digests) AS settled (blueprint, identifier, digest)
+            WHERE settled.blueprint = entities.blueprint AND settled.identifier = entities.identifier
+                AND settled.digest IS NOT NULL
+        )
+        ORDER BY entities.blueprint, entities.identifier
+    LOOP
+        CONTINUE WHEN it.heir_run IS NULL OR it.heir_run = claim.id;
+        RETURN NEXT ROW (it.heir_run, it.refresh_lane, format(
+            'refresh: an attempt of run %s may have deleted %s', claim.id, it.name
+        ))::owed_refresh;
+    END LOOP;
+    DELETE FROM doomed WHERE run_id = claim.id;
+END
+$$;
+
 -- Move a claimed run on, and with it the run that waits behind it; true if there is something new to claim. Answers
 -- NULL if the claim is stale. `delay_us` is NULL if the state is final.
 CREATE FUNCTION end_claim(
@@ -248,7 +281,7 @@ BEGIN
             PERFORM tally(0, (made = 'ready')::int, (made = 'held')::int, 0, 0) WHERE made IS NOT NULL;
             woke := woke OR coalesce(made = 'ready', false);
         END LOOP;
-        IF mine.blueprints IS NOT NULL OR dropped.blueprints IS NOT NULL THEN
+        IF mine.blueprints IS NOT NULL OR dropped.blueprints IS NOT NULL OR it.delay_us IS NULL THEN
             stamped := overlapped(claim, mine.blueprints, mine.identifiers);
             FOR owing IN
                 SELECT * FROM (
@@ -260,6 +293,10 @@ BEGIN
                         SELECT 2, shrunk.* FROM shrink(claim, dropped.blueprints, dropped.identifiers, mine.blueprints,
                             mine.identifiers, mine.actions, mine.refresh_lanes, stamped) WITH ORDINALITY AS shrunk
                         WHERE it.completes
+                        UNION ALL
+                        SELECT 3, spared.* FROM spare(claim, mine.blueprints, mine.identifiers, mine.digests)
+                            WITH ORDINALITY AS spared
+                        WHERE it.delay_us IS NULL
                     ) AS found
                     WHERE found.run_id IS NOT NULL ORDER BY found.run_id, found.part, found.ordinality
                 ) AS firsts ORDER BY part, ordinality
