@@ -5,7 +5,7 @@ import html
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +19,7 @@ from tidegate.app.previews import open_dry_runs
 from tidegate.console import AdminParts, admin_app
 from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.events import EventHeaders, IncomingEvent
+from tidegate.core.histograms import Histogram
 from tidegate.core.inspection import Backlog, Page, RunFilter
 from tidegate.core.lifecycle import RunState
 from tidegate.core.runs import (
@@ -34,6 +35,7 @@ from tidegate.core.runs import (
     WriteAction,
     lane_of,
 )
+from tidegate.core.samples import Counted, Failed, Process, Sample, Timed
 from tidegate.engines.memory import MemoryEngine
 from tidegate.ingress import HttpServer
 from tidegate.mapping import MapperLimits
@@ -160,9 +162,11 @@ async def _served(engine: MemoryEngine, clock: FakeClock, token: str):
         token=token,
     )
     server = HttpServer(admin_app(parts), "127.0.0.1", 0)
-    yield f"http://{await server.start()}"
-    await server.stop()
-    directory.cleanup()
+    try:
+        yield f"http://{await server.start()}"
+    finally:
+        await server.stop()
+        directory.cleanup()
 
 
 def written(name: str, title: str) -> Completed:
@@ -194,6 +198,50 @@ def test_every_page_answers_when_nothing_is_stored() -> None:
             ("/console/dead-letters", "No dead letters"),
         ):
             assert said in text_of(await site.get(path))
+
+    with_site(use)
+
+
+def sample_of(now: datetime) -> Sample:
+    """What a process may tell of ten seconds."""
+    freshness = Histogram()
+    freshness.observe(0.2)
+    return Sample(
+        Process("p-1", "worker", "tide-1", 4711, now),
+        now,
+        10.0,
+        counts=(
+            Counted("received", "accepted", "/webhook", "", "", 300),
+            Counted("settled", "retry", "/webhook", "P", "issue", 20),
+            Counted("written", "upsert", "", "P", "issue", 250),
+        ),
+        timings=(Timed("freshness", "issue", tuple(freshness.counts.items()), 0.2),),
+        errors=(Failed("fetch", "GET https://x.example/… answered 503", "P", "issue", 20, "7"),),
+        paused={"x.example": "it answered 503 five times"},
+        in_flight=3,
+    )
+
+
+def test_the_overview_shows_what_all_processes_did() -> None:
+    async def use(site: Site) -> None:
+        site.clock.advance(10)
+        await site.engine.keep_sample(sample_of(site.clock.now()))
+        await site.event({"a": 1}, Dead("it broke"))
+        page = await site.get("/console")
+        seen = text_of(page)
+        for said in (
+            "Received 30 /s",
+            "2/s failing",
+            "Written 25 /s",
+            "Dead letters 1 need somebody",
+            "paused x.example it answered 503 five times",
+            "20 fetch GET https://x.example/… answered 503 P · issue",
+            "worker tide-1, pid 4711",
+        ):
+            assert said in seen, said
+        assert re.search(r"issue \d+ ms \d+ ms", seen)
+        assert 'href="/console/runs/7"' in page
+        assert page.count("<polyline") >= 3
 
     with_site(use)
 
