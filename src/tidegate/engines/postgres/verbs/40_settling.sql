@@ -233,6 +233,8 @@ DECLARE
     asked record;
     owing record;
     made text;
+    low integer;  -- what a claim wrote and dropped stands together in the arrays
+    high integer;
     stamped bigint[];
     passed record;
 BEGIN
@@ -255,16 +257,15 @@ BEGIN
         touched := touched || it.id;
         INSERT INTO attempts (token, run_id, started_us, finished_us, outcome, detail, trail, fetched)
             VALUES (it.token, it.id, claim.claimed_us, now_us, it.outcome, it.detail, it.trail, it.fetched);
-        SELECT array_agg(blueprint) AS blueprints, array_agg(identifier) AS identifiers, array_agg(action) AS actions,
-                array_agg(reason) AS reasons, array_agg(document) AS documents, array_agg(digest) AS digests,
-                array_agg(refresh_lane) AS refresh_lanes
-            INTO mine FROM unnest(writers, blueprints, identifiers, actions, reasons, documents, digests, refresh_lanes)
-                AS given (writer, blueprint, identifier, action, reason, document, digest, refresh_lane)
-            WHERE writer = it.place;
-        SELECT array_agg(blueprint) AS blueprints, array_agg(identifier) AS identifiers
-            INTO dropped FROM unnest(droppers, dropped_blueprints, dropped_identifiers)
-                AS given (dropper, blueprint, identifier)
-            WHERE dropper = it.place AND it.completes;
+        low := array_position(writers, place);
+        high := low + cardinality(array_positions(writers, place)) - 1;
+        SELECT blueprints[low:high] AS blueprints, identifiers[low:high] AS identifiers, actions[low:high] AS actions,
+                reasons[low:high] AS reasons, documents[low:high] AS documents, digests[low:high] AS digests,
+                refresh_lanes[low:high] AS refresh_lanes
+            INTO mine;
+        low := CASE WHEN it.completes THEN array_position(droppers, place) END;
+        high := low + cardinality(array_positions(droppers, place)) - 1;
+        SELECT dropped_blueprints[low:high] AS blueprints, dropped_identifiers[low:high] AS identifiers INTO dropped;
         IF it.state IN ('ignored', 'rejected') AND claim.event_count > 1 THEN
             passed := pass_on(now_us, claim, passed_on);
             touched := touched || passed.run_id;
@@ -274,7 +275,7 @@ BEGIN
         FOR asked IN
             SELECT given.* FROM unnest(askers, processors, configs, kinds, keys, lanes, run_delays, errors, versions)
                 AS given (asker, processor, config, kind, key, lane, delay_us, error, version)
-            WHERE asker = it.place
+            WHERE place = ANY (askers) AND asker = place
         LOOP
             made := request_run(now_us, claim.newest_seq, claim.path, asked.processor, asked.config, asked.kind,
                 asked.key, asked.lane, asked.delay_us, asked.error, asked.version);
