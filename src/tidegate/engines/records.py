@@ -27,6 +27,12 @@ WRITE_RECORD = (
     " writes.document"
 )
 
+EVENT_RUNS = (
+    f"SELECT {RUN_RECORD} FROM event_runs JOIN runs ON runs.id = event_runs.run_id"  # noqa: S608 - own text
+    " WHERE event_runs.event_seq = ? ORDER BY runs.id"
+)
+"""The runs that stand for an event now, oldest first, as RUN_RECORD."""
+
 
 def event_record(row: Row) -> EventRecord:
     """From EVENT_RECORD."""

@@ -47,8 +47,9 @@ from tidegate.engines.postgres.opening import open_database
 from tidegate.engines.postgres.reader import Reader
 from tidegate.engines.postgres.runs import RunsLent, claim_runs, renew
 from tidegate.engines.postgres.samples import keep_sample, samples_since
-from tidegate.engines.postgres.searching import blueprints, search_entities, search_events
+from tidegate.engines.postgres.searching import EVENT_TABLES
 from tidegate.engines.postgres.settling import SettleCall, Settled, refresh, settle
+from tidegate.engines.searching import answer_later, blueprints, search_entities, search_events
 from tidegate.engines.wakeups import Wakeups, Work
 from tidegate.postgres import Connections, Release, ServerAddress
 
@@ -277,7 +278,8 @@ class PostgresEngine:
 
     async def search_events(self, where: EventFilter, page: Page, seconds: float) -> EventsFound:
         async with self._reader.look() as look:
-            return await search_events(look, where, page, seconds, self._clock.monotonic)
+            search = search_events(EVENT_TABLES, where, page, seconds, self._clock.monotonic)
+            return await answer_later(search, look.rows)
 
     async def event(self, event_id: str) -> EventDetail:
         async with self._reader.look() as look:
@@ -297,13 +299,14 @@ class PostgresEngine:
 
     async def blueprints(self) -> list[BlueprintCount]:
         async with self._reader.look() as look:
-            return await blueprints(look)
+            return await answer_later(blueprints(), look.rows)
 
     async def search_entities(
         self, where: EntityFilter, after: EntityRef | None, limit: int, seconds: float
     ) -> EntitiesFound:
         async with self._reader.look() as look:
-            return await search_entities(look, where, after, limit, seconds, self._clock.monotonic)
+            search = search_entities(where, after, limit, seconds, self._clock.monotonic)
+            return await answer_later(search, look.rows)
 
     async def redrive(self, where: RunFilter, limit: int) -> int:
         return await self._mend("redrive", where, limit)

@@ -23,6 +23,7 @@ from tidegate.engines.postgres.reader import EVENTS, Look
 from tidegate.engines.records import (
     ATTEMPT_RECORD,
     EVENT_RECORD,
+    EVENT_RUNS,
     RUN_RECORD,
     WRITE_RECORD,
     attempt_record,
@@ -56,10 +57,6 @@ _EVENT_COLUMNS = (
 )
 _EVENT = f"SELECT {EVENT_RECORD}, {_EVENT_COLUMNS} FROM {EVENTS} WHERE events.seq = ?"
 _EVENT_RECORD_COLUMNS = 10
-_EVENT_RUNS = f"""
-SELECT {RUN_RECORD} FROM event_runs JOIN runs ON runs.id = event_runs.run_id
-WHERE event_runs.event_seq = ? ORDER BY runs.id
-"""
 _RUN_EVENTS = f"""
 SELECT {EVENT_RECORD} FROM event_runs JOIN {EVENTS} ON events.seq = event_runs.event_seq
 WHERE event_runs.run_id = ? ORDER BY event_runs.event_seq DESC LIMIT {MAX_RUN_EVENTS}
@@ -147,7 +144,7 @@ async def event_detail(look: Look, event_id: str) -> EventDetail:
 
 async def runs_of_event(look: Look, seq: int) -> tuple[RunRecord, ...]:
     """The runs that stand for an event now, oldest first."""
-    return tuple(run_record(run) for run in await look.rows(_EVENT_RUNS, (seq,)))
+    return tuple(run_record(run) for run in await look.rows(EVENT_RUNS, (seq,)))
 
 
 async def _seq_of(look: Look, event_id: str) -> int:

@@ -29,6 +29,7 @@ from tidegate.core.ports import Clock, EnqueueOutcome
 from tidegate.core.runs import EntityWrite, EventClaim, Routing, RunClaim, Settlement
 from tidegate.core.samples import Sample
 from tidegate.engines.instants import optional_time, to_us
+from tidegate.engines.searching import answer, blueprints, search_entities, search_events
 from tidegate.engines.sqlite.database import SqliteError
 from tidegate.engines.sqlite.doorbell import Doorbell
 from tidegate.engines.sqlite.events import (
@@ -54,7 +55,7 @@ from tidegate.engines.sqlite.refreshes import refresh
 from tidegate.engines.sqlite.runs import RunsLent, claim_runs, give_back_runs, renew
 from tidegate.engines.sqlite.samples import keep_sample, samples_since
 from tidegate.engines.sqlite.schema import open_writer
-from tidegate.engines.sqlite.searching import blueprints, search_entities, search_events
+from tidegate.engines.sqlite.searching import EVENT_TABLES
 from tidegate.engines.sqlite.settling import settle
 from tidegate.engines.sqlite.writer import Writer
 from tidegate.engines.stored import encode_headers
@@ -201,10 +202,8 @@ class SqliteEngine:
         return await self._reader.look(lambda database: find_events(database, where, page))
 
     async def search_events(self, where: EventFilter, page: Page, seconds: float) -> EventsFound:
-        monotonic = self._clock.monotonic
-        return await self._reader.look(
-            lambda database: search_events(database, where, page, seconds, monotonic)
-        )
+        search = search_events(EVENT_TABLES, where, page, seconds, self._clock.monotonic)
+        return await self._reader.look(lambda database: answer(search, database.rows))
 
     async def event(self, event_id: str) -> EventDetail:
         return await self._reader.look(lambda database: event_detail(database, event_id))
@@ -219,15 +218,13 @@ class SqliteEngine:
         return await self._reader.look(lambda database: writes_of(database, ref, page))
 
     async def blueprints(self) -> list[BlueprintCount]:
-        return await self._reader.look(blueprints)
+        return await self._reader.look(lambda database: answer(blueprints(), database.rows))
 
     async def search_entities(
         self, where: EntityFilter, after: EntityRef | None, limit: int, seconds: float
     ) -> EntitiesFound:
-        monotonic = self._clock.monotonic
-        return await self._reader.look(
-            lambda database: search_entities(database, where, after, limit, seconds, monotonic)
-        )
+        search = search_entities(where, after, limit, seconds, self._clock.monotonic)
+        return await self._reader.look(lambda database: answer(search, database.rows))
 
     async def redrive(self, where: RunFilter, limit: int) -> int:
         return await self._writer.commit(lambda tx: redrive(tx, where, limit))

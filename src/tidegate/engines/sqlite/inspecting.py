@@ -22,6 +22,7 @@ from tidegate.engines.lookups import MAX_RUN_EVENTS, ambiguous, check_prefix, no
 from tidegate.engines.records import (
     ATTEMPT_RECORD,
     EVENT_RECORD,
+    EVENT_RUNS,
     RUN_RECORD,
     WRITE_RECORD,
     attempt_record,
@@ -51,10 +52,6 @@ _EVENT = f"""
 SELECT {EVENT_RECORD}, {EVENT_COLUMNS} FROM events LEFT JOIN event_bodies USING (seq) WHERE events.seq = ?
 """
 _EVENT_RECORD_COLUMNS = 10
-_EVENT_RUNS = f"""
-SELECT {RUN_RECORD} FROM event_runs JOIN runs ON runs.id = event_runs.run_id
-WHERE event_runs.event_seq = ? ORDER BY runs.id
-"""
 _RUN_EVENTS = f"""
 SELECT {EVENT_RECORD} FROM event_runs JOIN events ON events.seq = event_runs.event_seq
 WHERE event_runs.run_id = ? ORDER BY event_runs.event_seq DESC LIMIT {MAX_RUN_EVENTS}
@@ -140,7 +137,7 @@ def event_detail(database: Database, event_id: str) -> EventDetail:
 
 def runs_of_event(database: Database, seq: int) -> tuple[RunRecord, ...]:
     """The runs that stand for an event now, oldest first."""
-    return tuple(run_record(run) for run in database.rows(_EVENT_RUNS, (seq,)))
+    return tuple(run_record(run) for run in database.rows(EVENT_RUNS, (seq,)))
 
 
 def _seq_of(database: Database, event_id: str) -> int:
