@@ -16,6 +16,7 @@ def kill_children(seed: int, scale: float) -> Reckoning:
     with trial("kill -9 of a child, 3 workers", seed, processes=3, latency_seconds=(0.0, 0.1)) as t:
         began = time.monotonic()
         kills = max(5, round(KILLS * scale))
+        t.killed_at_random = True
         driving = t.drive(round(RATE * kills / 2), RATE, RESOURCES)
         while t.tried < kills:
             t.pause(t.rng.uniform(0.05, 0.6))

@@ -64,6 +64,7 @@ def kill_9_port(seed: int, scale: float) -> Reckoning:
 def _restarts(t: Trial, scale: float, stop: Callable[[], object], kills: int = OTHER_KILLS) -> Reckoning:
     began = time.monotonic()
     kills = max(2, round(kills * scale))
+    t.killed_at_random = True
     driving = t.drive(round(RATE * kills), RATE, RESOURCES)
     for _ in range(kills):
         t.pause(t.rng.uniform(0.05, 0.9))

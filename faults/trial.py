@@ -46,7 +46,11 @@ class Reckoning:
 
 @dataclass
 class Trial:
-    """Everything that a fault may touch. `deadly` events are sent besides, and must end dead."""
+    """Everything that a fault may touch. `deadly` events are sent besides, and must end dead.
+
+    Who is `killed_at_random` may be so five times over one run. That is dead then, as it should be; it is
+    redriven, and said so.
+    """
 
     fault: str
     seed: int
@@ -59,6 +63,7 @@ class Trial:
     tried: int = 0
     deadly: int = 0
     deadly_events: int = 0
+    killed_at_random: bool = False
 
     @property
     def service(self) -> Service:
@@ -98,14 +103,17 @@ class Trial:
     def reckon(self, began: float) -> Reckoning:
         """Wait until everything that was sent is processed, then compare."""
         self.loop.run(self.source.all_sent())
-        detail = self._settle()
+        detail, note = self._settle(), ""
+        if self.killed_at_random and detail:
+            redriven = self.service.redrive("the worker died")
+            detail, note = self._settle(), f"{redriven} runs were redriven"
         found = self._catalog()
         expected = self.source.expected()
         lost = len(expected.keys() ^ found.keys())
         stale = sum(1 for number, state in expected.items() if number in found and found[number] != state)
         spent = time.monotonic() - began
         accepted, fetches = self.source.accepted, self.source.fetches
-        return Reckoning(self.fault, self.tried, accepted, lost, stale, fetches, spent, detail)
+        return Reckoning(self.fault, self.tried, accepted, lost, stale, fetches, spent, detail, note)
 
     def _settle(self) -> str:
         self.service.settle(CONVERGE_SECONDS)

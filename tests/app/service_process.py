@@ -176,8 +176,15 @@ class Service:
         """GET a JSON document of the admin listener."""
         token = self.env.get("TIDEGATE__ADMIN__TOKEN")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        with urlopen(Request(self.admin + path, headers=headers), timeout=10) as answer:
+        with urlopen(Request(self.admin + path, headers=headers), timeout=30) as answer:
             return msgspec.json.decode(answer.read())
+
+    def redrive(self, error: str) -> int:
+        """Redrive the dead letters with that error; how many there were."""
+        body = msgspec.json.encode({"error": error})
+        request = Request(f"{self.admin}/api/deadletters/redrive", body, {"Content-Type": "application/json"})
+        with urlopen(request, timeout=30) as answer:
+            return msgspec.json.decode(answer.read())["count"]
 
     def ready(self) -> Any:
         """What /readyz says, whatever its status."""

@@ -119,10 +119,10 @@ class Dispatcher:
         claims = await self.engine.claim_runs(room.places, room.excluding)
         suspects = [claim for claim in claims if _is_suspicious(claim)]
         for claim in claims:
-            if claim in suspects[1:]:
-                self._give_back(claim, asked_at)
-            else:
+            if not suspects or claim is suspects[0]:
                 self._start_run(claim, asked_at)
+            else:
+                self._give_back(claim, asked_at)
         return claims
 
     def _room(self) -> "_Room":
@@ -170,10 +170,11 @@ class Dispatcher:
         self._keep(claim, self._run(claim, asked_at))
 
     def _give_back(self, claim: RunClaim, asked_at: float) -> None:
-        """One suspect at a time: the others must not be in hand when it takes this process down."""
-        suspect = Released(SUSPECT_PAUSE_SECONDS, "it waits for another run that its workers died of")
+        """A suspect came with it, which it must not be in hand with when that takes this process down."""
+        delay_seconds = SUSPECT_PAUSE_SECONDS if _is_suspicious(claim) else 0.0
+        back = Released(delay_seconds, "it waits for a run that workers died of")
         lease_end = asked_at + self.engine.lease_seconds
-        self._keep(claim, self._until_committed(lambda: self.engine.settle(claim, suspect), lease_end))
+        self._keep(claim, self._until_committed(lambda: self.engine.settle(claim, back), lease_end))
 
     def _keep(self, claim: RunClaim, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work, name=f"tidegate-run-{claim.run_id}")
