@@ -112,6 +112,8 @@ def test_dead_letters_are_listed_tried_and_redriven(used: Path) -> None:
     assert "cannot digest this" in run(used, "deadletters", "show", str(dead["id"]))
     assert "--all" in run(used, "deadletters", "redrive", code=2)
     assert "add --yes" in run(used, "deadletters", "redrive", "--error", "digest")
+    assert listed(used, "deadletters", "list", "--kind", "issue") == [dead]
+    assert listed(used, "deadletters", "list", "--kind", "pull-request") == []
     assert "1 runs redriven" in run(used, "deadletters", "redrive", "--error", "digest", "--yes")
     assert "no dead letters" in run(used, "deadletters", "list")
     with Service(used) as service:

@@ -1,10 +1,14 @@
 """`tidegate deadletters`: runs that failed for good, and what to do about them."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tidegate.app.clock import SystemClock
+from tidegate.cli.batches import in_batches
 from tidegate.cli.events import DryRun, PathOption, Since, Until, explain_run
 from tidegate.cli.options import AsJson, ConfigFile, Limit
 from tidegate.cli.output import out, print_json, print_table
@@ -16,11 +20,16 @@ from tidegate.core.inspection import Page, RunDetail, RunFilter, RunRecord
 from tidegate.core.lifecycle import RunState
 from tidegate.core.ports import WholeEngine
 
+MOST_FORETOLD = 10_000
+SHOWN = 50
+
 app = typer.Typer(no_args_is_help=True, help="Runs that failed for good: look, redrive, discard.")
 
 RunIds = Annotated[list[int] | None, typer.Argument(help="Which runs; none: those that the filter finds.")]
 Processor = Annotated[str | None, typer.Option("--processor", help="Only runs of this processor.")]
+Kind = Annotated[str | None, typer.Option("--kind", help="Only runs of this kind.")]
 ErrorText = Annotated[str | None, typer.Option("--error", help="Only runs whose error has this text.")]
+MendLimit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="How many at most.")]
 All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
@@ -28,6 +37,7 @@ All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 def list_dead(
     path: PathOption = None,
     processor: Processor = None,
+    kind: Kind = None,
     error: ErrorText = None,
     since: Since = None,
     until: Until = None,
@@ -36,7 +46,7 @@ def list_dead(
     config: ConfigFile = None,
 ) -> None:
     """List dead letters, newest first."""
-    records = with_engine(config, _find(_where(None, path, processor, error, since, until), limit))
+    records = with_engine(config, _find(_where(None, path, processor, kind, error, since, until), limit))
     if json:
         print_json(document(records))
         return
@@ -68,20 +78,20 @@ def redrive_dead(
     run_ids: RunIds = None,
     path: PathOption = None,
     processor: Processor = None,
+    kind: Kind = None,
     error: ErrorText = None,
     since: Since = None,
     until: Until = None,
     all_dead: All = False,
-    limit: Limit = 10_000,
+    limit: MendLimit = 1_000_000,
     dry_run: DryRun = True,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
     """Put dead runs back to be processed. Without --yes it only says which."""
-    where = _where(run_ids, path, processor, error, since, until)
-    _mend(
-        "redriven", lambda engine: engine.redrive(where, limit), where, limit, all_dead, dry_run, json, config
-    )
+    where = _where(run_ids, path, processor, kind, error, since, until)
+    order = _Order("redriven", where, limit, all_dead, dry_run, json)
+    _mend(order, lambda engine: engine.redrive, config)
 
 
 @app.command("discard")
@@ -89,27 +99,20 @@ def discard_dead(
     run_ids: RunIds = None,
     path: PathOption = None,
     processor: Processor = None,
+    kind: Kind = None,
     error: ErrorText = None,
     since: Since = None,
     until: Until = None,
     all_dead: All = False,
-    limit: Limit = 10_000,
+    limit: MendLimit = 1_000_000,
     dry_run: DryRun = True,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
     """Give dead runs up; they stay visible as discarded. Without --yes it only says which."""
-    where = _where(run_ids, path, processor, error, since, until)
-    _mend(
-        "discarded",
-        lambda engine: engine.discard(where, limit),
-        where,
-        limit,
-        all_dead,
-        dry_run,
-        json,
-        config,
-    )
+    where = _where(run_ids, path, processor, kind, error, since, until)
+    order = _Order("discarded", where, limit, all_dead, dry_run, json)
+    _mend(order, lambda engine: engine.discard, config)
 
 
 _COLUMNS = ("run", "finished", "processor", "kind", "resource key", "events", "error")
@@ -131,6 +134,7 @@ def _where(
     run_ids: list[int] | None,
     path: str | None,
     processor: str | None,
+    kind: str | None,
     error: str | None,
     since: str | None,
     until: str | None,
@@ -140,6 +144,7 @@ def _where(
         state=RunState.DEAD,
         path=path,
         processor=processor,
+        kind=kind,
         error=error,
         since=parse_time(since),
         until=parse_time(until),
@@ -153,33 +158,58 @@ def _find(where: RunFilter, limit: int) -> Callable[[WholeEngine, Settings], Awa
     return find
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is asked for: `done` names it, once done."""
+
+    done: str
+    where: RunFilter
+    limit: int
+    all_dead: bool
+    dry_run: bool
+    json: bool
+
+
 def _mend(
-    done: str,
-    verb: Callable[[WholeEngine], Awaitable[int]],
-    where: RunFilter,
-    limit: int,
-    all_dead: bool,
-    dry_run: bool,
-    json: bool,
-    config: ConfigFile,
+    order: _Order,
+    verb_of: Callable[[WholeEngine], Callable[[RunFilter, int], Awaitable[int]]],
+    config: Path | None,
 ) -> None:
-    if where == RunFilter(state=RunState.DEAD) and not all_dead:
+    if order.where == RunFilter(state=RunState.DEAD) and not order.all_dead:
         raise typer.BadParameter("name runs, or at least one condition, or --all")
-    if dry_run:
-        records = with_engine(config, _find(where, limit))
-        if json:
-            print_json({"dry_run": True, "runs": document(records)})
-            return
-        print_table(_COLUMNS, [_row(record) for record in records], empty="no dead letters match")
-        if records:
-            out.print(f"{len(records)} runs would be {done}: add --yes to do it")
+    if order.dry_run:
+        _foretell(order, config)
         return
 
     async def mend(engine: WholeEngine, _: Settings) -> int:
-        return await verb(engine)
+        verb, where = verb_of(engine), _until_now(order.where)
+        total = (await engine.backlog()).dead_runs if order.all_dead else None
+        return await in_batches(
+            order.done, lambda room: verb(where, room), order.limit, total, quiet=order.json
+        )
 
     count = with_engine(config, mend)
-    if json:
+    if order.json:
         print_json({"dry_run": False, "count": count})
     else:
-        out.print(f"{count} runs {done}")
+        out.print(f"{count} runs {order.done}")
+
+
+def _until_now(where: RunFilter) -> RunFilter:
+    """What dies again meanwhile is not put back again and again."""
+    now = SystemClock().now()
+    return replace(where, until=min(where.until, now) if where.until else now)
+
+
+def _foretell(order: _Order, config: Path | None) -> None:
+    """Say what would be done."""
+    records = with_engine(config, _find(order.where, min(order.limit, MOST_FORETOLD)))
+    if order.json:
+        print_json({"dry_run": True, "runs": document(records)})
+        return
+    print_table(_COLUMNS, [_row(record) for record in records[:SHOWN]], empty="no dead letters match")
+    if len(records) > SHOWN:
+        out.print(f"and {len(records) - SHOWN} more")
+    if records:
+        least = "at least " if len(records) == MOST_FORETOLD else ""
+        out.print(f"{least}{len(records)} runs would be {order.done}: add --yes to do it")

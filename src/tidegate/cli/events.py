@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.app.clock import SystemClock, new_id
+from tidegate.app.clock import SystemClock
 from tidegate.cli.options import AsJson, ConfigFile, Limit
 from tidegate.cli.output import err, out, print_json, print_table, shown_id
 from tidegate.cli.sessions import with_engine
@@ -16,7 +16,6 @@ from tidegate.console.pages.queries import EventQuery, QueryError
 from tidegate.core.events import Json
 from tidegate.core.inspection import (
     EventDetail,
-    EventFilter,
     EventRecord,
     EventsFound,
     Page,
@@ -25,7 +24,6 @@ from tidegate.core.inspection import (
 )
 from tidegate.core.lifecycle import EventState
 from tidegate.core.ports import WholeEngine
-from tidegate.pipeline.replaying import replay
 
 SEARCH_SECONDS = 30.0
 """How long a search may take before it says how far it came."""
@@ -196,43 +194,6 @@ def explain_run(detail: RunDetail, *, carried: bool) -> None:
     for write in detail.writes:
         why = f" ({write.reason})" if write.reason else ""
         out.print(f"  {shown_time(write.at)} {write.action} {write.ref}{why}", markup=False)
-
-
-@app.command("replay")
-def replay_events(
-    event_ids: Annotated[
-        list[str] | None, typer.Argument(help="Which events; none: those that the filter finds.")
-    ] = None,
-    path: PathOption = None,
-    state: StateOption = None,
-    since: Since = None,
-    until: Until = None,
-    text: Text = None,
-    limit: Limit = 1000,
-    dry_run: DryRun = True,
-    json: AsJson = False,
-    config: ConfigFile = None,
-) -> None:
-    """Process stored events again, as new events. Without --yes it only says which."""
-    where = EventFilter(path=path, state=state, since=parse_time(since), until=parse_time(until), text=text)
-    if not event_ids and where == EventFilter():
-        raise typer.BadParameter("name events, or at least one condition")
-
-    async def again(engine: WholeEngine, _: Settings) -> list[tuple[str, str]]:
-        ids = event_ids or [record.id for record in await engine.find_events(where, Page(limit=limit))]
-        if dry_run:
-            return [((await engine.event(event_id)).record.id, "") for event_id in ids]
-        clock = SystemClock()
-        # Oldest first, as they came in.
-        return [(event_id, await replay(engine, event_id, clock, new_id)) for event_id in reversed(ids)]
-
-    replayed = with_engine(config, again)
-    if json:
-        print_json([{"id": old, "replayed_as": new or None} for old, new in replayed])
-        return
-    print_table(("event", "replayed as"), replayed, empty="no events")
-    if dry_run and replayed:
-        out.print(f"{len(replayed)} events would be replayed: add --yes to do it")
 
 
 def _part(run: dict[str, object]) -> str:

@@ -13,6 +13,7 @@ from tidegate.cli.exits import guarded
 from tidegate.cli.init import init_command
 from tidegate.cli.mapping import map_command
 from tidegate.cli.mapping_diff import app as mapping
+from tidegate.cli.replays import replay_events
 from tidegate.cli.run import run_command
 from tidegate.cli.send import send_command
 from tidegate.cli.status import status_command
@@ -28,6 +29,7 @@ app.command("init")(init_command)
 app.command("run")(run_command)
 app.command("console")(console_command)
 app.command("status")(status_command)
+events.command("replay")(replay_events)
 app.add_typer(events, name="events")
 app.add_typer(entities, name="entities")
 deadletters.command("causes")(causes_command)
