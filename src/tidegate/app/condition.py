@@ -1,6 +1,7 @@
 """How a process is: why it is not ready, and what it has paused. Processes of one service post it for each other."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -53,14 +54,15 @@ class Board:
     _posted: dict[str, Notice] = field(default_factory=dict[str, Notice])
 
     def post(self, name: str, *reasons: str, paused: Mapping[str, str] | None = None) -> None:
-        """Replace a process's notice, if it changed."""
+        """Replace a process's notice, if it changed. One that cannot be written now is written next time."""
         notice = Notice(reasons, paused or {})
         if self._posted.get(name) == notice:
             return
         draft = self.directory / f".{name}"
-        draft.write_bytes(msgspec.json.encode(notice))
-        draft.replace(self._path(name))
-        self._posted[name] = notice
+        with suppress(OSError):
+            draft.write_bytes(msgspec.json.encode(notice))
+            draft.replace(self._path(name))
+            self._posted[name] = notice
 
     def forget(self, name: str) -> None:
         """Another process wrote here meanwhile: the next notice is written in any case."""

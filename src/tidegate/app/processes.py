@@ -28,6 +28,8 @@ from tidegate.telemetry import forget_gauges
 STALLS_UNTIL_KILLED = 3
 """How many times `stall_seconds` a process may stand still: by then its own guard has tried twice."""
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory with a random name is made in it
+
 _PREFIX = "tidegate-run-"
 
 
@@ -113,8 +115,9 @@ def supervise(
     if an address cannot be used.
     """
     check_admin(settings)
-    _clear_up()
-    directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    parent = _shared_memory()
+    _clear_up(parent)
+    directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
     try:
         crew = _crew(settings, load, directory)
         supervisor = Supervisor(
@@ -134,9 +137,14 @@ def supervise(
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _clear_up() -> None:
+def _shared_memory() -> Path:
+    """Where memory maps do not need the disk: one that is full would kill who writes to them."""
+    return SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def _clear_up(parent: Path) -> None:
     """Remove what parents that were killed have left behind."""
-    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+    for directory in parent.glob(f"{_PREFIX}*-*"):
         pid = directory.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdecimal() and not Path("/proc", pid).exists():
             shutil.rmtree(directory, ignore_errors=True)
