@@ -93,7 +93,7 @@ def cells(tally: Tally) -> list[str]:
     return [
         tally.attack,
         f"{tally.tried:,}",
-        f"{tally.refused:,}",
+        "–" if tally.refused is None else f"{tally.refused:,}",
         str(tally.wrong),
         str(tally.crashes),
         tally.detail,
