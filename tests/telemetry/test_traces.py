@@ -20,7 +20,7 @@ from tidegate import EventPayload, Integration, ResourceConfig, RetryableError, 
 from tidegate.app.clock import SystemClock, new_id
 from tidegate.app.listeners import path_policies
 from tidegate.config import Settings
-from tidegate.core.traces import NO_TRACING
+from tidegate.core.traces import NO_SPAN, NO_TRACING
 from tidegate.engines.memory import MemoryEngine
 from tidegate.ingress import HttpServer, IngressApp
 from tidegate.telemetry import configure_logging
@@ -313,3 +313,15 @@ def test_log_lines_of_an_author_carry_the_ids_of_what_is_worked_on(
     told = msgspec.json.decode(line)
     assert (told["logger"], told["message"]) == ("author", "odd: A")
     assert (told["event_id"], told["trace_id"], told["run_id"]) == (event_id, f"{received.trace_id:032x}", 1)
+
+
+def test_below_a_span_that_is_not_sampled_there_is_none() -> None:
+    spans = Spans()
+    unsampled = {"traceparent": SENDER[:-1] + "0"}
+    with spans.tracing.span("process", parent=unsampled) as outer, spans.tracing.span("fetch") as inner:
+        assert inner is NO_SPAN
+        assert outer is not NO_SPAN
+        assert spans.tracing.carried()["traceparent"].endswith("-00")
+        with spans.tracing.span("apply", parent={"traceparent": SENDER}):
+            pass
+    assert [span.name for span in spans.all] == ["apply"]

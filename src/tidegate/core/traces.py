@@ -83,7 +83,8 @@ class _NoSpan:
         return False
 
 
-_NO_SPAN = _NoSpan()
+NO_SPAN = _NoSpan()
+"""A span of which nothing comes."""
 
 
 class NoTracing:
@@ -100,7 +101,7 @@ class NoTracing:
         **values: SpanValue,
     ) -> _NoSpan:
         """No span."""
-        return _NO_SPAN
+        return NO_SPAN
 
     def carried(self) -> dict[str, str]:
         """Nothing."""

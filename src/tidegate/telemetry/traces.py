@@ -1,7 +1,7 @@
 """Spans by OpenTelemetry's API: whatever SDK the process has receives them."""
 
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span as OtelSpan
@@ -9,7 +9,7 @@ from opentelemetry.trace import SpanKind as OtelKind
 from opentelemetry.trace import Status, StatusCode, TracerProvider, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from tidegate.core.traces import Carrier, SpanKind, SpanValue
+from tidegate.core.traces import NO_SPAN, Carrier, Span, SpanKind, SpanValue
 
 _KINDS = {
     SpanKind.INTERNAL: OtelKind.INTERNAL,
@@ -29,7 +29,6 @@ class OtelTracing:
     def __init__(self, provider: TracerProvider, version: str) -> None:
         self._tracer = provider.get_tracer("tidegate", version)
 
-    @contextmanager
     def span(
         self,
         name: str,
@@ -37,8 +36,23 @@ class OtelTracing:
         parent: Carrier | None = None,
         links: Sequence[Carrier] = (),
         **values: SpanValue,
+    ) -> AbstractContextManager[Span]:
+        """A span until the block ends (see Tracing). Below a span that is not sampled there is none."""
+        if parent is None:
+            open_here = get_current_span()
+            if open_here.get_span_context().is_valid and not open_here.is_recording():
+                return NO_SPAN
+        return self._opened(name, span_kind, parent, links, values)
+
+    @contextmanager
+    def _opened(
+        self,
+        name: str,
+        span_kind: SpanKind,
+        parent: Carrier | None,
+        links: Sequence[Carrier],
+        values: dict[str, SpanValue],
     ) -> Generator["_Span"]:
-        """A span until the block ends (see Tracing)."""
         context = None if parent is None else _PROPAGATOR.extract(parent, _EMPTY)
         with self._tracer.start_as_current_span(
             name,
