@@ -46,10 +46,13 @@ class Tally:
 
     def time(self, what: str, kind: str, seconds: float) -> None:
         """Something took so long."""
+        self._histogram(what, kind).observe(seconds)
+
+    def _histogram(self, what: str, kind: str) -> Histogram:
         histogram = self.timings.get((what, kind))
         if histogram is None:
             histogram = self.timings[what, kind] = Histogram()
-        histogram.observe(seconds)
+        return histogram
 
     def fail(self, key: ErrorKey, example: str, by: int = 1) -> None:
         """Something failed; `example` is the id of the event or run that it befell."""
@@ -63,7 +66,7 @@ class Tally:
         for *key, count in sample.counts:
             self.count(CountKey(*key), count)
         for what, kind, buckets, total_seconds in sample.timings:
-            self.timings.setdefault((what, kind), Histogram()).add(buckets, total_seconds)
+            self._histogram(what, kind).add(buckets, total_seconds)
         for stage, cause, processor, kind, count, example in sample.errors:
             self.fail(ErrorKey(stage, cause, processor, kind), example, count)
 

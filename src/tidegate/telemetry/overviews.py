@@ -10,6 +10,9 @@ from tidegate.core.ports import Clock, EngineOperations
 FRESH_SECONDS = 0.9
 """However many pages are open, the engine is asked about once a second."""
 
+TOGETHER = 100
+"""How many samples are added up at once."""
+
 OVERLAP = timedelta(seconds=15)
 """Samples are read again for so long: one may be committed after another that was kept later."""
 
@@ -35,7 +38,10 @@ class OverviewReader:
     async def _overview(self) -> Overview:
         newest = self._history.newest_at
         since = self._clock.now() - SPAN if newest is None else newest - OVERLAP
-        self._history.add(await self._engine.samples(since))
+        samples = await self._engine.samples(since)
+        for start in range(0, len(samples), TOGETHER):
+            self._history.add(samples[start : start + TOGETHER])
+            await asyncio.sleep(0)  # the first time it is an hour of them: others get their turn
         backlog = await self._engine.backlog()
         # The engine's clock may be ahead of this machine's.
         now = max(self._clock.now(), self._history.newest_at or self._clock.now())
