@@ -236,7 +236,8 @@ class Engine(Protocol):
         two overlapped: those that `engines.overlaps.who_owes` names owe a refresh (this run, if the other or
         its event is not stored any more).
 
-        Completed also lets go of `dropped`: this source's own rows (see `stage`) leave lineage. For one that was
+        Completed also lets go of `dropped`: this source's own rows (see `stage`) leave lineage, but for those of
+        another processor whose run is live, or that another run stamped after this claim was given. For one that was
         KEPT, the writer from the newest event (the last by name, if there are several) owes a refresh, for this
         source may have written the entity last; if nobody else writes it any more, the row stays, and this run
         owes one. A deleted entity loses its writers whose event is not newer and whose run is not live; none,

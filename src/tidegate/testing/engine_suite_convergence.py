@@ -214,6 +214,24 @@ async def a_delete_leaves_the_marks_of_those_who_are_at_work(it: Session) -> Non
 
 
 @cases.add
+async def a_delete_leaves_the_mark_of_another_processor_of_the_source_at_work(it: Session) -> None:
+    for settles_first in (False, True):
+        key = str(settles_first)
+        writing = await it.claim_of(keyed(key, "A"))
+        await it.stage(writing, [key])
+        deleting = await it.claim_of(keyed(key, "B"))
+        assert (await it.stage(deleting)).previous == {ref(key)}
+        if settles_first:
+            await it.complete(writing, upsert(key))
+        await it.complete(deleting, delete(key), dropped=[key])
+        if not settles_first:
+            await it.complete(writing, upsert(key))
+        refresh = await it.claim()
+        assert (refresh.processor, (await it.stage(refresh)).previous) == ("A", {ref(key)})
+        await it.complete(refresh)
+
+
+@cases.add
 async def a_delete_leaves_the_marks_of_those_who_wrote_at_the_same_time(it: Session) -> None:
     writing, deleting = [await it.claim_of(keyed(key)) for key in ("1", "2")]
     await it.stage(writing, ["a"])

@@ -56,7 +56,8 @@ def shrink(
     kept = {write.ref for write in settlement.writes if write.action is WriteAction.KEPT}
     owed: list[Owed] = []
     for ref in settlement.dropped:
-        owed += _drop(store, claim, ref, kept=ref in kept)
+        if not _is_of_another_processor(store, claim, ref, overlapped):
+            owed += _drop(store, claim, ref, kept=ref in kept)
     for ref in deleted.difference(overlapped):
         rows = store.owners.get(ref, {})
         store.owners[ref] = {
@@ -99,6 +100,17 @@ def _heir(store: Store, writers: Mapping[Source, Mark]) -> RunRow | None:
     """The run of the writer from the newest event; None if that event is forgotten."""
     newest = max(writers, key=lambda writer: (writers[writer].event_seq, writer))
     return _run_of(store, newest, writers[newest])
+
+
+def _is_of_another_processor(
+    store: Store, claim: RunClaim, ref: EntityRef, overlapped: Collection[EntityRef]
+) -> bool:
+    """Whether another processor of the same source has just written the entity, or is about to."""
+    source = source_of(claim)
+    mark = store.owners.get(ref, {}).get(source)
+    if mark is None or mark.processor == claim.processor:
+        return False
+    return ref in overlapped or _is_at_work(store, claim, source, mark)
 
 
 def _is_at_work(store: Store, claim: RunClaim, source: Source, mark: Mark) -> bool:

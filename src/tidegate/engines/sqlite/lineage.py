@@ -107,7 +107,7 @@ def shrink(
     kept = {write.ref for write in settlement.writes if write.action is WriteAction.KEPT}
     owed: list[Owed] = []
     for ref in settlement.dropped:
-        owed += _drop(tx, claim, ref, kept=ref in kept)
+        owed += _drop(tx, claim, ref, kept=ref in kept, overlapped=ref in overlapped)
     for ref in deleted.difference(overlapped):
         for writer in _writers(tx, ref):
             if writer.mark.event_seq <= claim.event.seq and not _is_at_work(tx, claim, writer):
@@ -130,13 +130,17 @@ def _writers(tx: Transaction, ref: EntityRef) -> list[_Writer]:
     ]
 
 
-def _drop(tx: Transaction, claim: RunClaim, ref: EntityRef, *, kept: bool) -> Iterator[Owed]:
+def _drop(
+    tx: Transaction, claim: RunClaim, ref: EntityRef, *, kept: bool, overlapped: bool
+) -> Iterator[Owed]:
     """Let go of one entity: if it is there still, somebody else has to stand for it from now on."""
     source, writers = source_of(claim), _writers(tx, ref)
     others = [writer for writer in writers if writer.source != source]
     for own in writers:
         if own.source != source or not is_own(source, own.mark, claim):
             continue
+        if own.mark.processor != claim.processor and (overlapped or _is_at_work(tx, claim, own)):
+            continue  # another processor of the same source has just written it, or is about to
         if kept and not others:
             yield Owed(claim.run_id, ref, left_alone(claim, ref))
             continue

@@ -111,6 +111,11 @@ BEGIN
             JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier
             JOIN owners ON owners.entity_id = entities.id AND owners.source_id = its_source
                 AND is_own(owners.event_seq, owners.processor, claim.processor, claim.resource_key, claim.newest_seq)
+                -- unless another processor of the same source has just written it, or is about to
+                AND NOT (owners.processor <> claim.processor AND (entities.id = ANY (stamped) OR EXISTS (
+                    SELECT FROM runs WHERE id = run_of(owners.event_seq, owners.processor, claim.config)
+                        AND id <> claim.id AND state IN ('ready', 'held', 'claimed')
+                )))
             LEFT JOIN unnest(blueprints, identifiers, actions, refresh_lanes)
                 AS kept (blueprint, identifier, action, refresh_lane)
                 ON kept.blueprint = given.blueprint AND kept.identifier = given.identifier AND kept.action = 'kept'
