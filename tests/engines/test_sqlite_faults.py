@@ -366,16 +366,17 @@ def test_claims_that_nobody_waits_for_are_given_back(
                 [routed] = await engine.claim_events(1)
                 await engine.route(routed, Routing((RunRequest("P", "issue", "issue", "1", "lane"),)))
             claim = getattr(engine, verb)
-            claimed, go_on = ThreadEvent(), ThreadEvent()
+            held, go_on = ThreadEvent(), ThreadEvent()
+            engine._writer._hand(lambda: held.set() or go_on.wait(60))
+            await asyncio.to_thread(held.wait, 60)
             lost = asyncio.create_task(claim(1))
-            await asyncio.sleep(0)
-            gate = engine._writer.order(lambda _: (claimed.set(), go_on.wait(60)))
-            await asyncio.to_thread(claimed.wait, 60)
+            while engine._writer._jobs.empty():  # its commit waits behind that
+                await asyncio.sleep(0)
             lost.cancel()
             with suppress(asyncio.CancelledError):
                 await lost
             go_on.set()
-            await gate
+            await engine._writer.order(lambda _: None)
             [again] = await claim(1)
             assert again.expirations == 0
 

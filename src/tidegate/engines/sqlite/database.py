@@ -13,6 +13,9 @@ Row = tuple[Any, ...]
 SqliteError = apsw.Error
 """The root of what SQLite raises."""
 
+BusyError = apsw.BusyError
+"""Another process writes, and that took longer than we were to wait."""
+
 CorruptError = apsw.CorruptError
 """SQLite found that the file's content is damaged."""
 
@@ -38,10 +41,14 @@ class Database:
         self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self._execute: Any = None
         self._busy_since = 0.0
+        self._patient = True
+        self._durable: bool | None = None
         self._renew()
 
     def _wait_for_others(self, tries: int) -> bool:
         """Another process writes: try again soon. SQLite's own pauses grow to 100 ms, and a commit takes one."""
+        if not self._patient:
+            return False
         now = time.monotonic()
         if tries == 0:
             self._busy_since = now
@@ -84,6 +91,16 @@ class Database:
     def pragma(self, name: str, *value: Value) -> Any:
         """Read a pragma, or set it if a value is given."""
         return self._connection.pragma(name, *value)
+
+    def be_patient(self, patient: bool) -> None:
+        """Wait for another process that writes, or fail at once."""
+        self._patient = patient
+
+    def be_durable(self, durable: bool) -> None:
+        """Whether the next transactions are on the disk once they are committed. Not inside of one."""
+        if durable is not self._durable:
+            self.pragma("synchronous", "full" if durable else "normal")
+            self._durable = durable
 
     @property
     def in_transaction(self) -> bool:

@@ -133,24 +133,29 @@ class SqliteEngine:
 
     async def enqueue(self, event: IncomingEvent) -> EnqueueOutcome:
         headers = encode_headers(event.headers)
-        return await self._writer.commit(lambda tx: enqueue(tx, event, headers))
+        return await self._writer.commit(lambda tx: enqueue(tx, event, headers), quick=True)
 
     async def claim_events(self, limit: int) -> list[EventClaim]:
         if limit <= 0:
             return []
-        lent = await self._writer.commit(lambda tx: claim_events(tx, limit), self._events_lost)
+        lent = await self._writer.commit(
+            lambda tx: claim_events(tx, limit), self._events_lost, quick=True, durable=False
+        )
         if lent.exhausted:
             self._wakeups.expect(Work.EVENTS, optional_time(lent.next_due_us))
         return lent.claims
 
     async def route(self, claim: EventClaim, routing: Routing) -> bool:
-        return await self._writer.commit(lambda tx: route(tx, claim, routing))
+        return await self._writer.commit(lambda tx: route(tx, claim, routing), quick=True, durable=False)
 
     async def claim_runs(self, limit: int, excluding: Collection[str] = ()) -> list[RunClaim]:
         if limit <= 0:
             return []
         lent = await self._writer.commit(
-            lambda tx: claim_runs(tx, limit, excluding, self._last_served), self._runs_lost
+            lambda tx: claim_runs(tx, limit, excluding, self._last_served),
+            self._runs_lost,
+            quick=True,
+            durable=False,
         )
         self._last_served = lent.last_served
         if lent.exhausted:
@@ -158,15 +163,15 @@ class SqliteEngine:
         return lent.claims
 
     async def renew(self, claims: Sequence[RunClaim]) -> frozenset[int]:
-        return await self._writer.commit(lambda tx: renew(tx, claims))
+        return await self._writer.commit(lambda tx: renew(tx, claims), quick=True, durable=False)
 
     async def stage(
         self, claim: RunClaim, upserts: Collection[EntityRef], candidates: Collection[EntityRef]
     ) -> Staged:
-        return await self._writer.commit(lambda tx: stage(tx, claim, upserts, candidates))
+        return await self._writer.commit(lambda tx: stage(tx, claim, upserts, candidates), quick=True)
 
     async def settle(self, claim: RunClaim, settlement: Settlement) -> bool:
-        return await self._writer.commit(lambda tx: settle(tx, claim, settlement))
+        return await self._writer.commit(lambda tx: settle(tx, claim, settlement), quick=True, durable=False)
 
     async def refresh(self, claim: RunClaim, writes: Sequence[EntityWrite]) -> None:
         await self._writer.commit(lambda tx: refresh(tx, claim, writes))

@@ -1,67 +1,35 @@
-"""Group commit: one thread owns the writing connection and drains what has queued into one transaction.
+"""Group commit: what has queued goes into one transaction.
+
+Quick operations run in the event loop: next to a loop that computes, a thread of Python would spend more on getting
+the interpreter's lock, statement by statement, than on the work. A thread waits for what may take long: the write
+lock, the disk, and operations that are not quick. There is one transaction at a time.
 
 The operations of a batch are all committed, or each is tried again in a transaction of its own, so that one
 that fails harms nobody else.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-from tidegate.core.errors import EngineUnavailableError, TidegateError
+from tidegate.core.errors import EngineUnavailableError
 from tidegate.core.ports import Clock
 from tidegate.engines.instants import span_us, to_us
-from tidegate.engines.sqlite.database import Database, SqliteError, is_outage
+from tidegate.engines.sqlite.database import BusyError, Database, SqliteError, is_outage
+from tidegate.engines.sqlite.orders import NotBegunError, Order
 from tidegate.engines.sqlite.transaction import DamageError, Transaction
 from tidegate.engines.wakeups import Wakeups, Work
 
 MAX_BATCH = 256
+LOOP_SECONDS = 0.004
+"""How long a batch may keep the event loop; what is left goes into the next one."""
 
 ResultT = TypeVar("ResultT")
-Step: TypeAlias = Callable[[Transaction], None]
-
-
-class NotBegunError(Exception):
-    """The write lock was not to be had: nothing was tried. Stays inside this module."""
-
-    def __init__(self, reason: Exception) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
-
-
-@dataclass(eq=False, slots=True)
-class Order(Generic[ResultT]):
-    """An operation on its way through a transaction, and who waits for its outcome."""
-
-    operation: Callable[[Transaction], ResultT]
-    future: asyncio.Future[ResultT]
-    lost: Callable[[ResultT], None] | None
-    outcome: tuple[ResultT] | Exception | None = None
-
-    def attempt(self, transaction: Transaction) -> None:
-        """Run it. A refusal (TidegateError) is an outcome; anything else is raised and undoes the batch."""
-        try:
-            self.outcome = (self.operation(transaction),)
-        except TidegateError as refusal:
-            self.outcome = refusal
-
-    def tell(self) -> None:
-        """Give the outcome to who waits for it, or a result that nobody waits for to `lost`."""
-        match self.outcome:
-            case (result,):
-                if not self.future.done():
-                    self.future.set_result(result)
-                elif self.lost is not None:
-                    self.lost(result)
-            case Exception() as error:
-                if not self.future.done():
-                    self.future.set_exception(error)
-            case _:
-                pass
 
 
 @dataclass(eq=False, slots=True)
@@ -78,13 +46,18 @@ class Writer:
     lease_seconds: float
     max_backlog: int
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _unsent: list[Order[Any]] = field(default_factory=list[Order[Any]])
-    _queue: SimpleQueue[list[Order[Any]] | None] = field(default_factory=SimpleQueue[list[Order[Any]] | None])
+    _waiting: deque[Order[Any]] = field(default_factory=deque[Order[Any]])
+    _jobs: SimpleQueue[Callable[[], None] | None] = field(
+        default_factory=SimpleQueue[Callable[[], None] | None]
+    )
     _thread: Thread | None = None
+    _due: bool = False  # a pump is scheduled, or a batch is under way
     _closed: bool = False
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self) -> None:
         """Begin to work."""
+        self._idle.set()
         self._thread = Thread(target=self._work, name="tidegate-engine", daemon=True)
         self._thread.start()
 
@@ -93,94 +66,176 @@ class Writer:
         if self._closed:
             return
         self._closed = True
-        self._send()
-        self._queue.put(None)
+        await self._idle.wait()
+        self._jobs.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
-        await asyncio.sleep(0)  # the last outcomes were posted to this loop
         self.database.close()
 
     async def commit(
-        self, operation: Callable[[Transaction], ResultT], lost: Callable[[ResultT], None] | None = None
+        self,
+        operation: Callable[[Transaction], ResultT],
+        lost: Callable[[ResultT], None] | None = None,
+        *,
+        quick: bool = False,
+        durable: bool = True,
     ) -> ResultT:
-        """The operation's result, once it is durable. Raises what it raises, and EngineUnavailableError.
+        """The operation's result, once it is committed. Raises what it raises, and EngineUnavailableError.
 
-        `lost` is called with the result if the caller was cancelled meanwhile.
+        `durable`: and once it is on the disk; otherwise it gets there with the next durable one, and a power failure
+        before that undoes it. `lost` is called with the result if the caller was cancelled meanwhile.
         """
-        return await self.order(operation, lost)
+        return await self.order(operation, lost, quick=quick, durable=durable)
 
     def order(
-        self, operation: Callable[[Transaction], ResultT], lost: Callable[[ResultT], None] | None = None
+        self,
+        operation: Callable[[Transaction], ResultT],
+        lost: Callable[[ResultT], None] | None = None,
+        *,
+        quick: bool = False,
+        durable: bool = True,
     ) -> asyncio.Future[ResultT]:
         """As `commit`, for who does not wait."""
         future: asyncio.Future[ResultT] = self._loop.create_future()
         if self._closed:
             future.set_exception(EngineUnavailableError(f"the engine {self.where} is closed"))
             return future
-        if not self._unsent:
-            self._loop.call_soon(self._send)  # what this turn of the loop asks for travels together
-        self._unsent.append(Order(operation, future, lost))
+        self._waiting.append(Order(operation, future, lost, quick, durable))
+        if not self._due:
+            self._schedule()
         return future
 
-    def _send(self) -> None:
-        if self._unsent:
-            self._queue.put(self._unsent)
-            self._unsent = []
+    # --- In the loop -----------------------------------------------------------------------------------
 
-    # --- the thread ------------------------------------------------------------------------------------
+    def _schedule(self) -> None:
+        self._due = True
+        self._idle.clear()
+        self._loop.call_soon(self._pump)  # what this turn of the loop asks for travels together
+
+    def _pump(self) -> None:
+        """Begin a batch, if anybody waits."""
+        orders = self._take()
+        if not orders:
+            self._due = False
+            self._idle.set()
+        elif not orders[0].quick:
+            self._hand(lambda: self._commit(orders))
+        else:
+            self._begin(orders)
+
+    def _take(self) -> list[Order[Any]]:
+        """The next orders of one sort, quick or not, without those that nobody wants any more."""
+        orders: list[Order[Any]] = []
+        while self._waiting and len(orders) < MAX_BATCH:
+            order = self._waiting[0]
+            if orders and order.quick != orders[0].quick:
+                break
+            self._waiting.popleft()
+            if not order.future.cancelled():
+                orders.append(order)
+        return orders
+
+    def _begin(self, orders: list[Order[Any]]) -> None:
+        """Take the write lock at once if it is free; else let the thread wait for it."""
+        durable = any(order.durable for order in orders)
+        try:
+            self.database.be_patient(False)
+            self._apply(orders, self._transaction(durable=durable))
+        except BusyError:
+            self._hand(lambda: self._begin_patiently(orders, durable=durable))
+        except Exception as error:  # noqa: BLE001 - it belongs to who waits
+            self._refuse(orders, error)
+            self._publish(orders, set())
+
+    def _apply(self, orders: list[Order[Any]], transaction: Transaction) -> None:
+        """Run the operations, as many as there is time for, and have the thread commit them."""
+        until = self._loop.time() + LOOP_SECONDS
+        done = 0
+        try:
+            while done < len(orders) and (done == 0 or self._loop.time() < until):
+                orders[done].attempt(transaction)
+                done += 1
+        except Exception:  # noqa: BLE001 - each is tried again alone
+            self._roll_back()
+            self._hand(lambda: self._commit_each(orders))
+            return
+        self._waiting.extendleft(reversed(orders[done:]))
+        self._hand(lambda: self._end(orders[:done], transaction))
+
+    def _publish(self, orders: Sequence[Order[Any]], added: set[Work]) -> None:
+        self.wakeups.added(*added)
+        for order in orders:
+            order.tell()
+        self._schedule()  # after those who were told have asked for more
+
+    # --- In the thread ---------------------------------------------------------------------------------
+
+    def _hand(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            orders, last = self._drain(first)
-            wanted = [order for order in orders if not order.future.cancelled()]
-            added = self._commit(wanted) if wanted else set[Work]()
-            if added:
-                self.ring(added)
-            with suppress(RuntimeError):  # the loop was closed before this engine
-                self._loop.call_soon_threadsafe(self._publish, wanted, added)
-            if last:
-                return
+        while (job := self._jobs.get()) is not None:
+            job()
 
-    def _drain(self, first: list[Order[Any]]) -> tuple[list[Order[Any]], bool]:
-        """What has queued, up to a limit; True if it is the end."""
-        orders = first
-        while len(orders) < MAX_BATCH:
-            try:
-                more = self._queue.get_nowait()
-            except Empty:
-                break
-            if more is None:
-                return orders, True
-            orders = orders + more
-        return orders, False
+    def _post(self, callback: Callable[..., None], *values: Any) -> None:
+        with suppress(RuntimeError):  # the loop was closed before this engine
+            self._loop.call_soon_threadsafe(callback, *values)
 
-    def _commit(self, orders: list[Order[Any]]) -> set[Work]:
-        """Fill in the outcomes; answers what may be claimable now."""
+    def _report(self, orders: list[Order[Any]], added: set[Work]) -> None:
+        if added:
+            self.ring(added)
+        self._post(self._publish, orders, added)
+
+    def _begin_patiently(self, orders: list[Order[Any]], *, durable: bool) -> None:
+        try:
+            self.database.be_patient(True)
+            transaction = self._transaction(durable=durable)
+        except Exception as error:  # noqa: BLE001 - it belongs to who waits
+            self._refuse(orders, error)
+            self._report(orders, set())
+            return
+        self._post(self._apply, orders, transaction)
+
+    def _end(self, orders: list[Order[Any]], transaction: Transaction) -> None:
+        try:
+            transaction.commit()
+        except Exception:  # noqa: BLE001 - each is tried again alone
+            self._roll_back()
+            self._commit_each(orders)
+            return
+        self._report(orders, transaction.added)
+
+    def _commit(self, orders: list[Order[Any]]) -> None:
+        """A whole batch."""
         added = set[Work]()
         failure = self._transact([order.attempt for order in orders], added)
-        if failure is None:
-            return added
         if isinstance(failure, NotBegunError):
-            for order in orders:
-                order.outcome = self._named(failure)
-            return added
+            self._refuse(orders, failure.reason)
+        elif failure is not None:
+            self._commit_each(orders)
+            return
+        self._report(orders, added)
+
+    def _commit_each(self, orders: list[Order[Any]]) -> None:
+        """Each in a transaction of its own.
+
+        Once more if a damaged row was in the way: it is put aside in a transaction before that one.
+        """
+        added = set[Work]()
         for order in orders:
-            self._commit_alone(order, added)
-        return added
+            order.outcome = None
+            failure = self._transact([order.attempt], added)
+            while isinstance(failure, DamageError):
+                failure = self._transact([failure.put_aside], added) or self._transact([order.attempt], added)
+            if failure is not None:
+                self._refuse([order], failure.reason if isinstance(failure, NotBegunError) else failure)
+        self._report(orders, added)
 
-    def _commit_alone(self, order: Order[Any], added: set[Work]) -> None:
-        """Once more if a damaged row was in the way: it is put aside in a transaction before that one."""
-        failure = self._transact([order.attempt], added)
-        while isinstance(failure, DamageError):
-            failure = self._transact([failure.put_aside], added) or self._transact([order.attempt], added)
-        if failure is not None:
-            order.outcome = self._named(failure)
-
-    def _transact(self, steps: list[Step], added: set[Work]) -> Exception | None:
+    def _transact(self, steps: list[Callable[[Transaction], None]], added: set[Work]) -> Exception | None:
         """One transaction; the error if it was rolled back. No error may end this thread."""
         try:
-            now_us, lease_us = to_us(self.clock.now()), span_us(self.lease_seconds)
-            transaction = Transaction.begin(self.database, now_us, lease_us, self.max_backlog)
+            self.database.be_patient(True)
+            transaction = self._transaction(durable=True)
         except Exception as error:  # noqa: BLE001 - it belongs to who waits
             self._roll_back()
             return NotBegunError(error)
@@ -194,21 +249,21 @@ class Writer:
         added |= transaction.added
         return None
 
+    # --- In either, while the other has nothing to do with the database -----------------------------------
+
+    def _transaction(self, *, durable: bool) -> Transaction:
+        self.database.be_durable(durable)
+        now_us, lease_us = to_us(self.clock.now()), span_us(self.lease_seconds)
+        return Transaction.begin(self.database, now_us, lease_us, self.max_backlog)
+
     def _roll_back(self) -> None:
         if self.database.in_transaction:
             with suppress(SqliteError):  # there is nothing else to be done; the next BEGIN tells
                 self.database.run("ROLLBACK")
 
-    def _named(self, error: Exception) -> Exception:
-        if isinstance(error, NotBegunError):
-            error = error.reason
-        if not is_outage(error):
-            return error
-        return EngineUnavailableError(f"the engine {self.where} cannot commit now: {error}")
-
-    # --- back in the loop ------------------------------------------------------------------------------
-
-    def _publish(self, orders: list[Order[Any]], added: set[Work]) -> None:
-        self.wakeups.added(*added)
+    def _refuse(self, orders: Sequence[Order[Any]], error: Exception) -> None:
+        self._roll_back()
+        if is_outage(error):
+            error = EngineUnavailableError(f"the engine {self.where} cannot commit now: {error}")
         for order in orders:
-            order.tell()
+            order.outcome = error
