@@ -1,6 +1,7 @@
 """The life of one process: compose its parts, run until a signal comes, drain. And what it tells others meanwhile."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,11 @@ from tidegate.config import Settings
 from tidegate.worker.stalls import StallGuard
 
 BEAT_SECONDS = 1.0
+GARBAGE_THRESHOLD = 20_000
+"""How many more objects than before there must be until Python looks for cycles among the young ones.
+
+Its own 700 are passed several times a turn of a busy loop, and what it then looks at is all in use.
+"""
 
 
 def _silent() -> None:
@@ -52,6 +58,9 @@ async def serve(integration: Integration, settings: Settings, voice: Voice, stat
         beating = asyncio.create_task(_keep_beating(service, station, voice, guard), name="tidegate-beat")
         if service.work is None:
             ready()
+        gc.collect()
+        gc.freeze()  # what was loaded and composed stays: no collection needs to look at it again
+        gc.set_threshold(GARBAGE_THRESHOLD)
         await _until(stop, service)
         if stop.is_set():
             voice.draining()

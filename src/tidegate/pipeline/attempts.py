@@ -1,8 +1,8 @@
 """The record of one attempt: how long each step took, what was odd, what was fetched."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from types import TracebackType
 
 import msgspec
 
@@ -10,7 +10,7 @@ from tidegate.core.ports import Clock, MappingWarning
 from tidegate.core.resources import WebhookEventRawResults
 from tidegate.core.runs import RunClaim, Step, StepName, Trail
 from tidegate.core.signals import MappingWarned, StepFinished, Telemetry
-from tidegate.core.traces import Tracing
+from tidegate.core.traces import Span, Tracing
 
 MAX_WARNINGS = 50
 
@@ -28,17 +28,14 @@ class Attempt:
     _warnings: list[str] = field(default_factory=list[str])
     _fetched: bytes = b""
 
-    @contextmanager
-    def step(self, name: StepName) -> Generator[None]:
+    def step(self, name: StepName) -> "TimedStep":
         """Time a step; it is recorded even if it raises."""
-        began = self.clock.monotonic()
-        try:
-            with self.tracing.span(name):
-                yield
-        finally:
-            spent = self.clock.monotonic() - began
-            self._steps.append(Step(name, spent))
-            self.telemetry.emit(StepFinished(name, self.claim.kind, spent))
+        return TimedStep(self, name, self.tracing.span(name))
+
+    def finished(self, name: StepName, seconds: float) -> None:
+        """Record a step."""
+        self._steps.append(Step(name, seconds))
+        self.telemetry.emit(StepFinished(name, self.claim.kind, seconds))
 
     def note(self, text: str) -> None:
         """Say what the last step decided."""
@@ -68,3 +65,23 @@ class Attempt:
 
     def trail(self) -> Trail:
         return Trail(tuple(self._steps), tuple(self._warnings), self._fetched)
+
+
+@dataclass(slots=True)
+class TimedStep:
+    """A step while it is under way."""
+
+    attempt: Attempt
+    name: StepName
+    span: AbstractContextManager[Span]
+    began: float = 0.0
+
+    def __enter__(self) -> None:
+        self.began = self.attempt.clock.monotonic()
+        self.span.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.span.__exit__(kind, error, trace)
+        self.attempt.finished(self.name, self.attempt.clock.monotonic() - self.began)

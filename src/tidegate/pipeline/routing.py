@@ -1,6 +1,5 @@
 """Which runs an event asks for: every processor of its path is asked, and one that fails concerns itself alone."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from tidegate.core.ports import Clock
 from tidegate.core.retry import jittered
 from tidegate.core.runs import ROUTING_CONFIG, EventClaim, Routing, RunRequest, lane_of
 from tidegate.core.signals import EventRouted, ProcessorFailed, Telemetry
+from tidegate.pipeline.bounded import within
 from tidegate.pipeline.faults import describe
 from tidegate.pipeline.instances import InstanceCache
 from tidegate.pipeline.registry import Registry
@@ -75,8 +75,7 @@ class Router:
     async def _ask(self, registration: Registration, event: StoredEvent) -> Wanted:
         try:
             instance = self.registry.create(registration, event)
-            async with asyncio.timeout(self.limits.timeout_seconds):
-                wanted = await self.wanted_by(instance, registration.name)
+            wanted = await within(self.limits.timeout_seconds, self.wanted_by(instance, registration.name))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may raise anything
             self.telemetry.emit(ProcessorFailed(event.id, registration.name, describe(error)))
             delay = jittered(registration.processor.initial_retry_delay_seconds, self.uniform)
