@@ -34,25 +34,30 @@ WARM_UP = Workload("warm-up", "", events=200, least=3)
 WORKLOADS = (
     Workload("distinct", "every event of another resource", events=10_000, least=60),
     Workload("hot", "hot resources (Zipf)", events=5_000, kind="hot", least=40),
-    Workload("burst", "100 events of one resource at once", 100, kind="one", least=100, connections=100),
+    Workload("burst", "100 events of one resource at once", 100, kind="one", least=20, connections=100),
     Workload("slow", "third party takes 50 ms", events=2_000, delay_seconds=0.05, least=30),
     Workload("fresh10", "10 events/s", events=100, per_second=10, least=50),
     Workload("fresh200", "200 events/s", events=2_000, per_second=200, least=50),
 )
-QUICK = {"distinct": 0.3, "burst": 0.2, "fresh200": 0.3}
-"""Which workloads the quick size has, and which share of their events."""
+QUICK = ("distinct", "burst", "fresh200")
+QUICK_SCALE = 0.3
 BACKLOGS = (6_000, 100_000, 1_000_000)
 BACKLOG_SAMPLE = 5_000
 
 
-def quick(workload: Workload) -> Workload:
-    return replace(workload, events=int(workload.events * QUICK[workload.name]), least=12)
+def scaled(workload: Workload, scale: float) -> Workload:
+    """The same with fewer events; a burst stays what it is."""
+    if scale == 1.0:
+        return workload
+    events = workload.events if workload.kind == "one" else int(workload.events * scale)
+    return replace(workload, events=events, least=min(workload.least, 20))
 
 
 def main() -> int:
     options = parse()
     contenders = list(present(options.only))
-    workloads = [quick(each) for each in WORKLOADS if each.name in QUICK] if options.quick else WORKLOADS
+    scale = QUICK_SCALE if options.quick else options.scale
+    workloads = [scaled(each, scale) for each in WORKLOADS if not options.quick or each.name in QUICK]
     backlogs = BACKLOGS[:2] if options.quick else BACKLOGS
     results = Results(conditions(options), {each.name: each.title for each in contenders})
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as directory:
@@ -77,6 +82,7 @@ def parse() -> argparse.Namespace:
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="fewer events: about four minutes")
+    parser.add_argument("--scale", type=float, default=1.0, help="0.3: three tenths of the events")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", metavar="NAMES", help="contenders, separated by commas")
     parser.add_argument("--no-backlogs", dest="backlogs", action="store_false")
@@ -149,7 +155,7 @@ def conditions(options: argparse.Namespace) -> dict[str, str]:
         f"{memory_kib / 2**20:.0f} GiB of memory",
         "python": platform.python_version(),
         "rounds": str(options.rounds),
-        "size": "quick" if options.quick else "full",
+        "size": "quick" if options.quick else f"{options.scale:g} of the full",
         "load": f"{os.getloadavg()[0]:.1f} at the start",
     }
 

@@ -21,7 +21,7 @@ from tidegate.fetch import FetchApi, FetchClient, HostBreakers
 from tidegate.ingress import HttpServer
 from tidegate.targets.port.http import Exchange
 
-AT_ONCE = 16
+AT_ONCE = 32
 BULK = 20
 
 

@@ -37,6 +37,6 @@ class WorkerSettings:
     on_startup = startup
     on_shutdown = shutdown
     redis_settings = RedisSettings.from_dsn(os.environ.get("BENCH_REDIS", "redis://127.0.0.1"))
-    max_jobs = 16
+    max_jobs = 32
     poll_delay = 0.02  # the default, 0.5 s, would decide how fresh the catalog is
     keep_result = 0

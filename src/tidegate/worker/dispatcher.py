@@ -34,7 +34,7 @@ SUSPECT_PAUSE_SECONDS = 1.0
 class WorkerLimits:
     """`runs` at once (the setting event_workers_count), and events routed at once."""
 
-    runs: int = 16
+    runs: int = 32
     routings: int = 64
 
 

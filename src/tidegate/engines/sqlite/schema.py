@@ -17,7 +17,7 @@ from tidegate.engines.sqlite.database import Database, SqliteError, is_outage
 APPLICATION_ID = 0x54474531  # "TGE1"
 
 _PAGE_BYTES = 8_192
-_CACHE_KIB = 32_768
+_CACHE_KIB = 16_384
 _CHECKPOINT_BYTES = 16 * 1024 * 1024  # short pauses, few of them
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
