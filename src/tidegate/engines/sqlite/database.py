@@ -64,6 +64,11 @@ class Database:
             self._renew()
             raise
 
+    def insert(self, sql: str, values: Sequence[Value]) -> int:
+        """Insert a row; answers its number, at half the cost of RETURNING."""
+        self.run(sql, values)
+        return self._connection.last_insert_rowid()
+
     def row(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
         """The first row, None if there is none.
 

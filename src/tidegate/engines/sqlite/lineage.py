@@ -15,9 +15,9 @@ from tidegate.engines.sqlite.transaction import Transaction
 
 _IS_HELD = "SELECT 1 FROM runs WHERE id = ? AND token = ? AND state = 'claimed'"
 _ENTITY = "SELECT id FROM entities WHERE blueprint = ? AND identifier = ?"
-_INSERT_ENTITY = "INSERT INTO entities (blueprint, identifier, stamp) VALUES (?, ?, 0) RETURNING id"
+_INSERT_ENTITY = "INSERT INTO entities (blueprint, identifier, stamp) VALUES (?, ?, 0)"
 _SOURCE = "SELECT id FROM sources WHERE config = ? AND resource_key = ?"
-_INSERT_SOURCE = "INSERT INTO sources (config, resource_key) VALUES (?, ?) RETURNING id"
+_INSERT_SOURCE = "INSERT INTO sources (config, resource_key) VALUES (?, ?)"
 _PREVIOUS = (
     "SELECT entities.blueprint, entities.identifier, owners.event_seq, owners.processor"
     " FROM owners JOIN entities ON entities.id = owners.entity_id WHERE owners.source_id = ?"
@@ -48,15 +48,13 @@ _RUN_OF = (
 
 def entity_id(tx: Transaction, ref: EntityRef) -> int:
     """The number under which an entity is kept, from now on at the latest."""
-    row = tx.row(_ENTITY, ref) or tx.row(_INSERT_ENTITY, ref)
-    assert row is not None  # noqa: S101 - an INSERT with RETURNING has a row
-    return row[0]
+    row = tx.row(_ENTITY, ref)
+    return tx.insert(_INSERT_ENTITY, ref) if row is None else row[0]
 
 
 def _source_id(tx: Transaction, source: Source) -> int:
-    row = tx.row(_SOURCE, source) or tx.row(_INSERT_SOURCE, source)
-    assert row is not None  # noqa: S101 - as above
-    return row[0]
+    row = tx.row(_SOURCE, source)
+    return tx.insert(_INSERT_SOURCE, source) if row is None else row[0]
 
 
 def stage(

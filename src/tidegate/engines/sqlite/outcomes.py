@@ -48,6 +48,19 @@ WHERE events.seq = outcome.event_seq AND events.state <> {_STATE}
 """  # noqa: S608 - own text
 
 
+# The usual case, in a third of the time: an event that asked for this one run, and has it done.
+_APPLIED = """
+UPDATE events SET state = 'applied', reason = '', finished_us = ?3
+WHERE seq = ?2 AND NOT EXISTS (SELECT 1 FROM event_runs WHERE event_seq = ?2 AND run_id <> ?1)
+"""
+
+
+def conclude_applied(tx: Transaction, run_id: int, event_seq: int) -> None:
+    """As `conclude`, for a run that is APPLIED and stands for one event alone, its newest."""
+    if not tx.run(_APPLIED, (run_id, event_seq, tx.now_us)):
+        conclude(tx, run_id)
+
+
 def conclude(tx: Transaction, run_id: int) -> None:
     """Give the events of a run the state that all their runs ask for."""
     tx.run(_CONCLUDE, (run_id, tx.now_us))

@@ -29,7 +29,7 @@ from tidegate.engines.settlements import (
 )
 from tidegate.engines.sqlite.lanes import merge_held, pass_on, request_run, unblock
 from tidegate.engines.sqlite.lineage import entity_id, shrink, spare
-from tidegate.engines.sqlite.outcomes import conclude
+from tidegate.engines.sqlite.outcomes import conclude, conclude_applied
 from tidegate.engines.sqlite.refreshes import STAMP, owe
 from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.stored import encode_trail
@@ -87,7 +87,10 @@ def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
             request_run(tx, claim.event.seq, claim.event.path, request)
     for run_id, ref, reason in one_a_run(owed):
         owe(tx, run_id, ref, reason)
-    conclude(tx, claim.run_id)
+    if isinstance(settlement, Completed) and claim.event_count == 1:
+        conclude_applied(tx, claim.run_id, claim.event.seq)
+    else:
+        conclude(tx, claim.run_id)
     return True
 
 

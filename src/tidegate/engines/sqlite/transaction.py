@@ -77,8 +77,8 @@ class DamageError(Exception):
 
 @dataclass(slots=True)
 class Transaction:
-    """An open write transaction. `added` collects what may be claimable once it is committed; `run`, `row`
-    and `rows` are the database's own.
+    """An open write transaction. `added` collects what may be claimable once it is committed; `run`, `insert`,
+    `row` and `rows` are the database's own.
 
     An operation may raise a TidegateError only before it has changed anything.
     """
@@ -89,6 +89,7 @@ class Transaction:
     max_backlog: int
     counters: Counters
     run: Callable[..., int]
+    insert: Callable[..., int]
     row: Callable[..., Row | None]
     rows: Callable[..., list[Row]]
     added: set[Work] = field(default_factory=set[Work])
@@ -107,6 +108,7 @@ class Transaction:
             max_backlog,
             Counters(*loaded),
             run=database.run,
+            insert=database.insert,
             row=database.row,
             rows=database.rows,
             _loaded=loaded,
