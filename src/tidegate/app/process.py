@@ -58,7 +58,6 @@ async def serve(integration: Integration, settings: Settings, voice: Voice, stat
         beating = asyncio.create_task(_keep_beating(service, station, voice, guard), name="tidegate-beat")
         if service.work is None:
             ready()
-        gc.collect()
         gc.freeze()  # what was loaded and composed stays: no collection needs to look at it again
         gc.set_threshold(GARBAGE_THRESHOLD)
         await _until(stop, service)

@@ -1,6 +1,7 @@
 """A service as several processes: which there are, what they share, and what each of them does."""
 
 import asyncio
+import gc
 import os
 import shutil
 import tempfile
@@ -132,6 +133,7 @@ def supervise(
             where=lambda name, pid: ask_for_stack(pid, crew.stacks / name),
             release_sockets=crew.release_sockets,
         )
+        gc.freeze()  # a collection writes to all it looks at: the children's would copy what they share with us
         return supervisor.run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
