@@ -55,6 +55,11 @@ def scaled(workload: Workload, scale: float) -> Workload:
 
 def main() -> int:
     options = parse()
+    if options.again:
+        results = msgspec.json.decode(options.again.read_bytes(), type=Results)
+        print(console(results, WORKLOADS))
+        keep(results, WORKLOADS, options)
+        return 0
     contenders = list(present(options.only))
     scale = QUICK_SCALE if options.quick else options.scale
     workloads = [scaled(each, scale) for each in WORKLOADS if not options.quick or each.name in QUICK]
@@ -90,6 +95,9 @@ def parse() -> argparse.Namespace:
         "--sample", type=int, default=BACKLOG_SAMPLE, help="events to be drained of each backlog"
     )
     parser.add_argument("--output", type=Path, default=ROOT / ".tidegate" / "bench", metavar="FOLDER")
+    parser.add_argument(
+        "--again", type=Path, metavar="RESULTS.json", help="measure nothing: tell what was measured before"
+    )
     parser.add_argument("--docs", action="store_true", help="put tables and chart into docs/explanation")
     return parser.parse_args()
 

@@ -31,6 +31,18 @@ COLUMNS = {
     "writes_per_event": "writes an event",
     "requests_per_event": "requests to Port an event",
 }
+_COST = ("events_per_second", "cpu_ms_per_event")
+_SAVED = ("fetches_per_event", "writes_per_event", "requests_per_event")
+_FRESH = ("fresh_p50_ms", "fresh_p99_ms", "answer_p50_ms", "answer_p99_ms", "cpu_ms_per_event")
+OF_WORKLOAD: dict[str, Sequence[str]] = {
+    "distinct": (*_COST, "accepted_per_second", "answer_p50_ms", "answer_p99_ms", "fresh_p99_ms", "peak_mib"),
+    "hot": (*_COST, *_SAVED),
+    "burst": (*_COST, "fresh_p99_ms", *_SAVED),
+    "slow": (*_COST, "peak_mib"),
+    "fresh10": _FRESH,
+    "fresh200": _FRESH,
+}
+"""What is told of each workload; of all others everything."""
 OF_ANSWERS = ("accepted_per_second", "answer_p50_ms", "answer_p99_ms", "cpu_ms_per_event")
 
 
@@ -83,7 +95,9 @@ def grids(results: Results, workloads: Sequence[Workload]) -> Iterator[Grid]:
     yield _bars(results)
     yield _ratios(results, workloads)
     for workload in workloads:
-        yield _of_workload(results, workload.name, f"{workload.title}", COLUMNS)
+        yield _of_workload(
+            results, workload.name, workload.title, OF_WORKLOAD.get(workload.name, tuple(COLUMNS))
+        )
         if workload.name == "distinct":
             yield _of_workload(results, "half", "webhooks at half the rate that was accepted", OF_ANSWERS)
     backlogs = [name for name in results.values.get("tidegate", {}) if name.startswith("backlog")]
@@ -98,7 +112,7 @@ def grids(results: Results, workloads: Sequence[Workload]) -> Iterator[Grid]:
         )
 
 
-def _of_workload(results: Results, name: str, title: str, columns: Sequence[str] | dict[str, str]) -> Grid:
+def _of_workload(results: Results, name: str, title: str, columns: Sequence[str]) -> Grid:
     rows = [
         [shown_as, *(spread(results.rounds(contender, name, column)) for column in columns)]
         for contender, shown_as in results.titles.items()
