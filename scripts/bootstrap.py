@@ -259,18 +259,23 @@ def require_venv_module(python: str) -> None:
 
 
 def set_up_browser() -> None:
-    """See that there is a browser; without the means to install one, say how, and go on."""
+    """See that there is a browser. Where none can be installed, say how, and go on: only some tests need it."""
     if any(shutil.which(browser) for browser in BROWSERS):
         return
     rights = administrator_prefix()
-    if shutil.which("apt-get") is None or rights is None:
-        print(
-            "There is no Chromium here, and no right to install it: the console's tests in a browser will be"
-            " skipped.\nOn Debian: sudo apt-get update && sudo apt-get install -y chromium",
-            flush=True,
-        )
-        return
-    install_from_debian("chromium", rights)
+    why = "there is no right to install it"
+    if shutil.which("apt-get") is not None and rights is not None:
+        try:
+            install_from_debian("chromium", rights)
+        except SetupError as error:
+            why = str(error)
+        else:
+            return
+    print(
+        f"There is no Chromium here, so the console's tests in a browser will be skipped: {why}\n"
+        "On Debian: sudo apt-get update && sudo apt-get install -y chromium",
+        flush=True,
+    )
 
 
 def install_from_debian(package: str, rights: list[str]) -> None:
