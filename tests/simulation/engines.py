@@ -12,6 +12,7 @@ from tidegate.engines.sqlite.doorbell import Doorbell
 from tidegate.engines.sqlite.engine import SqliteEngine
 from tidegate.engines.sqlite.reader import Reader
 from tidegate.engines.sqlite.schema import open_writer
+from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.sqlite.writer import Writer
 from tidegate.engines.wakeups import Wakeups, Work
 from tidegate.testing.engine_suite import FullEngine
@@ -36,7 +37,6 @@ async def on_sqlite(clock: Clock) -> AsyncGenerator[FullEngine]:
     try:
         path = folder / "engine.db"
         database = open_writer(path)
-        database.pragma("synchronous", "off")  # no schedule pulls the plug
         database.run("UPDATE counters SET token = 0")  # it begins where the machine's time stands
         writer = InlineWriter(
             database, str(path), clock, Wakeups(clock), _ring_nobody, LEASE_SECONDS, MAX_BACKLOG
@@ -53,13 +53,13 @@ def _ring_nobody(_: set[Work]) -> None:
 
 
 class InlineWriter(Writer):
-    """Commits in the event loop what the loop's turn asked for, instead of in a thread."""
+    """Does in the event loop, at once, what the thread would do."""
 
-    def _send(self) -> None:
-        orders, self._unsent = self._unsent, []
-        wanted = [order for order in orders if not order.future.cancelled()]
-        if wanted:
-            self._publish(wanted, self._commit(wanted))
+    def _hand(self, job: Callable[[], None]) -> None:
+        job()
+
+    def _transaction(self, *, durable: bool) -> Transaction:
+        return super()._transaction(durable=False)  # no schedule pulls the plug
 
 
 class SilentDoorbell(Doorbell):
