@@ -245,7 +245,7 @@ class Engine(Protocol):
 
         A run that is final now lets go of what is doomed (see `stage`). If this settlement stamps it not, an
         attempt that could not tell may have deleted it: the writer from the newest event owes a refresh, unless
-        it is this run.
+        it is this run or one of its lane (which would do the same again).
 
         To owe a refresh is to need one more run like that one, for its newest event: on its lane, or on the
         entity's refresh lane if it has none. A run that is pending there is enough; on a refresh lane it takes

@@ -24,6 +24,11 @@ def source_of(claim: RunClaim) -> Source:
     return Source(claim.config, claim.resource_key or "")
 
 
+def is_of_lane(source: Source, mark: Mark, claim: RunClaim) -> bool:
+    """True if the row was left by a run of the claim's own lane."""
+    return claim.lane is not None and (source, mark.processor) == (source_of(claim), claim.processor)
+
+
 def is_own(source: Source, mark: Mark, claim: RunClaim) -> bool:
     """True if the row is the claim's own, to be replaced by what it writes now.
 

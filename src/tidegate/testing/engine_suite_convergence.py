@@ -271,6 +271,16 @@ async def what_a_run_deletes_or_writes_in_the_end_is_nobody_elses(it: Session) -
     assert await it.runs(READY) == []
 
 
+@cases.add
+async def what_a_run_leaves_alone_is_not_owed_by_its_own_lane(it: Session) -> None:
+    """As when the mapping fails on what was fetched: another run of the lane would leave it alone too."""
+    await it.write(keyed("1"), "a")
+    claim = await it.claim_of(keyed("1"))
+    assert (await it.stage(claim)).previous == {ref("a")}
+    await it.complete(claim)
+    assert await it.runs(READY) == []
+
+
 # --- overlaps -----------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from tidegate.core.errors import StaleClaimError
 from tidegate.core.lifecycle import LIVE_RUN_STATES
 from tidegate.core.plans import Owner, Staged
 from tidegate.core.runs import Completed, RunClaim, WriteAction
-from tidegate.engines.lineage import Mark, Source, is_own, source_of
+from tidegate.engines.lineage import Mark, Source, is_of_lane, is_own, source_of
 from tidegate.engines.memory.claiming import holder, note_writer
 from tidegate.engines.memory.rows import RunRow, Store
 from tidegate.engines.overlaps import Owed, left_alone, let_go, may_be_gone
@@ -89,7 +89,10 @@ def spare(store: Store, claim: RunClaim, run: RunRow, settled: Collection[Entity
     owed: list[Owed] = []
     for ref in sorted(run.doomed.difference(settled)):
         rows = store.owners.get(ref, {})
-        heir = _heir(store, rows) if rows else None
+        newest = _newest(rows) if rows else None
+        if newest is None or is_of_lane(newest, rows[newest], claim):
+            continue
+        heir = _run_of(store, newest, rows[newest])
         if heir is not None and heir.id != run.id:
             owed.append(Owed(heir.id, ref, may_be_gone(claim, ref)))
     run.doomed = set()
@@ -98,8 +101,12 @@ def spare(store: Store, claim: RunClaim, run: RunRow, settled: Collection[Entity
 
 def _heir(store: Store, writers: Mapping[Source, Mark]) -> RunRow | None:
     """The run of the writer from the newest event; None if that event is forgotten."""
-    newest = max(writers, key=lambda writer: (writers[writer].event_seq, writer))
+    newest = _newest(writers)
     return _run_of(store, newest, writers[newest])
+
+
+def _newest(writers: Mapping[Source, Mark]) -> Source:
+    return max(writers, key=lambda writer: (writers[writer].event_seq, writer))
 
 
 def _is_of_another_processor(

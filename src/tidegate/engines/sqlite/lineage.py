@@ -8,7 +8,7 @@ from tidegate.core.errors import StaleClaimError
 from tidegate.core.lifecycle import LIVE_RUN_STATES, RunState
 from tidegate.core.plans import Owner, Staged
 from tidegate.core.runs import Completed, RunClaim, WriteAction
-from tidegate.engines.lineage import Mark, Source, is_own, source_of
+from tidegate.engines.lineage import Mark, Source, is_of_lane, is_own, source_of
 from tidegate.engines.overlaps import Owed, left_alone, let_go, may_be_gone
 from tidegate.engines.sqlite.database import Row
 from tidegate.engines.sqlite.transaction import Transaction
@@ -155,7 +155,10 @@ def spare(tx: Transaction, claim: RunClaim, settled: Collection[EntityRef]) -> l
     owed: list[Owed] = []
     for ref in doomed:
         writers = [] if ref in settled else _writers(tx, ref)
-        run = _run_of(tx, _heir(writers)) if writers else None
+        heir = _heir(writers) if writers else None
+        if heir is None or is_of_lane(heir.source, heir.mark, claim):
+            continue
+        run = _run_of(tx, heir)
         if run is not None and run[0] != claim.run_id:
             owed.append(Owed(run[0], ref, may_be_gone(claim, ref)))
     if doomed:

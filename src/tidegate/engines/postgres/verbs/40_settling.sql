@@ -163,7 +163,7 @@ BEGIN
             entities.blueprint || '/' || entities.identifier AS name
         FROM doomed JOIN entities ON entities.id = doomed.entity_id
         CROSS JOIN LATERAL (
-            SELECT owners.event_seq, owners.processor, owners.refresh_lane, sources.config
+            SELECT owners.event_seq, owners.processor, owners.refresh_lane, sources.config, sources.resource_key
             FROM owners JOIN sources ON sources.id = owners.source_id
             WHERE owners.entity_id = doomed.entity_id
             ORDER BY owners.event_seq DESC, sources.config DESC, sources.resource_key DESC LIMIT 1
@@ -175,7 +175,8 @@ BEGIN
         )
         ORDER BY entities.blueprint, entities.identifier
     LOOP
-        CONTINUE WHEN it.heir_run IS NULL OR it.heir_run = claim.id;
+        CONTINUE WHEN it.heir_run IS NULL OR it.heir_run = claim.id OR claim.lane IS NOT NULL
+            AND (it.processor, it.config, it.resource_key) = (claim.processor, claim.config, claim.resource_key);
         RETURN NEXT ROW (it.heir_run, it.refresh_lane, format(
             'refresh: an attempt of run %s may have deleted %s', claim.id, it.name
         ))::owed_refresh;
