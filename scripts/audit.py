@@ -44,7 +44,7 @@ def verdict(packages: list[dict[str, Any]]) -> int:
     if weak:
         return 1
     if not known:
-        print("skipped: the registry has no records of weaknesses: run it against pypi.org")
+        print("skipped: the registry has no records of weaknesses: run it where one has them")
     else:
         print(f"{len(known)} of {len(packages)} packages are on record, without a known weakness")
     return 0
