@@ -4,7 +4,16 @@ from collections.abc import Iterator
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.lifecycle import RunState, RunTransition, next_run_state
-from tidegate.core.runs import Completed, EntityWrite, Rerouted, RunClaim, RunRequest, Settlement, Trail
+from tidegate.core.runs import (
+    ROUTING_CONFIG,
+    Completed,
+    EntityWrite,
+    Rerouted,
+    RunClaim,
+    RunRequest,
+    Settlement,
+    Trail,
+)
 from tidegate.engines.instants import span_us
 from tidegate.engines.overlaps import (
     OtherRun,
@@ -87,7 +96,7 @@ def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
             request_run(tx, claim.event.seq, claim.event.path, request)
     for run_id, ref, reason in one_a_run(owed):
         owe(tx, run_id, ref, reason)
-    if isinstance(settlement, Completed) and claim.event_count == 1:
+    if isinstance(settlement, Completed) and claim.event_count == 1 and claim.config != ROUTING_CONFIG:
         conclude_applied(tx, claim.run_id, claim.event.seq)
     else:
         conclude(tx, claim.run_id)
