@@ -1,19 +1,23 @@
 """A large backlog: put into the engine as the ingress would, and what a service takes to live with it."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from faults.memory import mebibytes_of
-from faults.trial import Reckoning
+from faults.trial import ENGINE_URL, Reckoning
 from tests.app.service_process import Service, eventually, write_integration
 from tidegate.app.clock import SystemClock, new_id
 from tidegate.core.events import EventHeaders, IncomingEvent
+from tidegate.core.ports import Engine
+from tidegate.engines.postgres import PostgresEngine, PostgresOptions
 from tidegate.engines.sqlite import SqliteEngine
 
 EVENTS = 1_000_000
@@ -45,8 +49,8 @@ def _live_with(events: int, seconds: float) -> tuple[float, str]:
     directory = Path(tempfile.mkdtemp(prefix="tidegate-faults-"))
     try:
         integration = write_integration(directory / "integration")
-        asyncio.run(_fill(integration / ".tidegate" / "tidegate.db", events))
-        env = {"TIDEGATE__ENGINE__MAX_BACKLOG": "10000000", "TIDEGATE__LOG__LEVEL": "error"}
+        opened, env = _engine(integration, events)
+        asyncio.run(_fill(opened, events))
         with Service(integration, env) as service:
             eventually(lambda: service.ready()["status"] == "ready")
             most, sent = 0.0, 0
@@ -62,6 +66,22 @@ def _live_with(events: int, seconds: float) -> tuple[float, str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def _engine(integration: Path, events: int) -> tuple[AbstractAsyncContextManager[Engine], dict[str, str]]:
+    """The engine of a service, still empty, and the service's settings."""
+    env = {"TIDEGATE__ENGINE__MAX_BACKLOG": "10000000", "TIDEGATE__LOG__LEVEL": "error"}
+    url = os.environ.get(ENGINE_URL)
+    if url is None:
+        path = integration / ".tidegate" / "tidegate.db"
+        return SqliteEngine.open(path, clock=SystemClock(), max_backlog=events * 2), env
+    options = PostgresOptions(schema=f"backlog_{events}", max_backlog=events * 2)
+    env |= {
+        "TIDEGATE__ENGINE__URL": url,
+        "TIDEGATE__ENGINE__POSTGRES_SCHEMA": options.schema,
+        "TIDEGATE__CATALOG__PATH": str(integration / "catalog.db"),
+    }
+    return PostgresEngine.open(url, clock=SystemClock(), options=options), env
+
+
 def _checked(service: Service, accepted: int) -> str:
     """Every event waits or has become an entity."""
     left = service.get("/api/status")["backlog"]
@@ -71,8 +91,8 @@ def _checked(service: Service, accepted: int) -> str:
     return "" if waiting < accepted else "nothing was processed meanwhile; "
 
 
-async def _fill(path: Path, events: int) -> None:
-    async with SqliteEngine.open(path, clock=SystemClock(), max_backlog=events * 2) as engine:
+async def _fill(opened: AbstractAsyncContextManager[Engine], events: int) -> None:
+    async with opened as engine:
         for first in range(0, events, AT_ONCE):
             numbers = range(first, min(first + AT_ONCE, events))
             await asyncio.gather(*(engine.enqueue(_event(number)) for number in numbers))

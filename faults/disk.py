@@ -12,10 +12,10 @@ BALLAST = "ballast"
 
 
 @contextmanager
-def small_disk() -> Generator[Path]:
-    """Mount one of MEBIBYTES in memory. Raises PermissionError without the right to mount."""
+def small_disk(mebibytes: int = MEBIBYTES) -> Generator[Path]:
+    """Mount one in memory. Raises PermissionError without the right to mount."""
     with tempfile.TemporaryDirectory(prefix="tidegate-disk-") as directory:
-        command = ["mount", "-t", "tmpfs", "-o", f"size={MEBIBYTES}m", "tmpfs", directory]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", directory]
         if subprocess.run(command, check=False, capture_output=True).returncode != 0:
             raise PermissionError("mounting a small file system needs root: this fault was not tried")
         try:
@@ -26,10 +26,11 @@ def small_disk() -> Generator[Path]:
 
 def fill(disk: Path) -> None:
     """Take all the room there is."""
+    block = os.urandom(4096)
     with (disk / BALLAST).open("wb", buffering=0) as ballast:
         try:
             while True:
-                ballast.write(os.urandom(4096))
+                ballast.write(block)
         except OSError:
             return
 

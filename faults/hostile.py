@@ -1,10 +1,13 @@
 """Events that take their worker down or hold it up, a mapping that never ends, a row that cannot be read."""
 
+import os
 import sqlite3
 import time
 from contextlib import closing
 
-from faults.trial import Reckoning, trial
+import psycopg
+
+from faults.trial import ENGINE_URL, Reckoning, Trial, trial
 
 RATE = 30.0
 RESOURCES = 40
@@ -16,6 +19,7 @@ QUICK = {
 DAMAGE = (
     "UPDATE event_bodies SET headers = x'ff00' WHERE seq IN (SELECT seq FROM events WHERE path = '/poison')"
 )
+DAMAGE_ON_POSTGRES = "UPDATE tidegate.events SET headers = '\\xff00' WHERE path = '/poison'"
 DEAD_SECONDS = 180.0
 ENDLESS = """
 resources:
@@ -64,9 +68,17 @@ def damaged_row(seed: int, scale: float) -> Reckoning:
         assert t.service.post({"id": 1, "poison": "raise"}, path="/poison") == 202
         t.loop.run(t.source.all_sent())
         t.service.terminate()
-        with closing(sqlite3.connect(t.directory / ".tidegate" / "tidegate.db")) as engine, engine:
-            t.tried = engine.execute(DAMAGE).rowcount
+        t.tried = _damage(t)
         t.deadly_events = t.tried
         t.service.env["TIDEGATE__ROLE"] = "all"
         t.service.start()
         return t.reckon(began)
+
+
+def _damage(t: Trial) -> int:
+    url = os.environ.get(ENGINE_URL)
+    if url is not None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            return connection.execute(DAMAGE_ON_POSTGRES).rowcount
+    with closing(sqlite3.connect(t.directory / ".tidegate" / "tidegate.db")) as engine, engine:
+        return engine.execute(DAMAGE).rowcount

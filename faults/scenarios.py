@@ -23,17 +23,8 @@ OTHER_KILLS = 30
 BURST = 100
 MOST_OF_A_BURST = 3
 PAUSES = 3
-ON_BOTH = (
-    "kill",
-    "sigterm",
-    "stop",
-    "stop-port",
-    "third-party-503",
-    "target-503",
-    "hot-100",
-    "hot-1000-no-key",
-)
-"""Faults that are tried with PostgreSQL too."""
+EMBEDDED_ONLY = frozenset({"disk-full"})
+"""Faults of the file; a full disk of the server is a fault of its own."""
 
 
 def kill_9(seed: int, scale: float) -> Reckoning:
@@ -245,4 +236,8 @@ SCENARIOS: dict[str, Scenario] = {
     "damaged-row": damaged_row,
     "backlog": backlog,
 }
-SCENARIOS |= {f"postgres-{name}": on_postgres(SCENARIOS[name]) for name in ON_BOTH} | POSTGRES_ONLY
+SCENARIOS |= {
+    f"postgres-{name}": on_postgres(scenario)
+    for name, scenario in SCENARIOS.items()
+    if name not in EMBEDDED_ONLY
+} | POSTGRES_ONLY

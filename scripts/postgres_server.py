@@ -68,26 +68,8 @@ class PostgresServer:
 
     def create(self) -> None:
         """Make the data folder."""
-        command = (
-            "initdb",
-            "-D",
-            str(self.data),
-            "-U",
-            USER,
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C",
-        )
-        done = subprocess.run(
-            [str(self.binaries / command[0]), *command[1:], "--no-sync"],
-            user=self.user,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-        )
-        if done.returncode != 0:
-            raise NoServerError(f"initdb fails: {done.stderr.strip() or done.stdout.strip()}")
+        options = ("-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        self._run("initdb", "-D", str(self.data), *options)
         with (self.data / "pg_hba.conf").open("a") as access:
             access.write("host all all samenet trust\n")  # network namespaces of this machine
 
@@ -150,6 +132,52 @@ class PostgresServer:
             self.process.send_signal(sort)
             self.process.wait()
             self.process = None
+
+    def ended(self) -> bool:
+        """True if it is not running any more."""
+        return self.process is None or self.process.poll() is not None
+
+    def lose(self) -> None:
+        """Kill it with all its processes at once, as a machine that fails."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def change(self, setting: str, value: str) -> None:
+        """Change a setting of the running server."""
+        self._run("psql", self.url(), "-qc", f"ALTER SYSTEM SET {setting} = '{value}'")
+        self._run("pg_ctl", "reload", "-D", str(self.data))
+
+    @contextmanager
+    def standby(self) -> "Iterator[PostgresServer]":
+        """Another server that follows this one, until the block ends."""
+        other = PostgresServer(self.folder / "standby", self.settings, self.host)
+        other._run(
+            "pg_basebackup", "-D", str(other.data), "-d", self.url(), "-R", "--checkpoint=fast", "--no-sync"
+        )
+        other.start()
+        try:
+            yield other
+        finally:
+            other.stop()
+
+    def promote(self) -> None:
+        """Let a standby take writes, and wait until it does."""
+        self._run("pg_ctl", "promote", "-D", str(self.data))
+
+    def _run(self, program: str, *arguments: str) -> None:
+        """Run one of the server's programs. Raises NoServerError if it fails."""
+        done = subprocess.run(
+            [str(self.binaries / program), *arguments],
+            user=self.user,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+        )
+        if done.returncode != 0:
+            raise NoServerError(f"{program} fails: {done.stderr.strip() or done.stdout.strip()}")
 
     def _reachable(self, binaries: Path) -> Path:
         """The binaries, or a copy of them if the user cannot get at them (a checkout under /root)."""

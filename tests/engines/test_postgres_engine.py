@@ -233,6 +233,16 @@ def test_a_missing_database_is_told() -> None:
         asyncio.run(check())
 
 
+def test_a_server_whose_transactions_do_not_see_what_they_waited_for_is_refused() -> None:
+    async def check() -> None:
+        url = f"{server().url()}?options=-c%20default_transaction_isolation%3Dserializable"
+        async with PostgresEngine.open(url, clock=SystemClock()):
+            raise AssertionError("it was opened")
+
+    with pytest.raises(ConfigurationError, match="read committed"):
+        asyncio.run(check())
+
+
 def test_a_newer_version_that_cannot_be_shared_is_refused() -> None:
     async def check() -> None:
         async with emptied(take_schema()) as schema:

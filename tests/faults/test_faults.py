@@ -29,7 +29,12 @@ SCALES = {
     "backlog": 0.02,
     "postgres-kill": 0.02,
     "postgres-restarts": 0.5,
+    "postgres-backend-kills": 0.15,
+    "postgres-crowded": 0.3,
+    "postgres-conflicts": 0.15,
     "postgres-line-cut": 0.3,
+    "postgres-disk-full": 0.2,
+    "postgres-fail-over": 0.2,
 }
 SEED = int(os.environ.get("TIDEGATE_FAULTS_SEED", "1"))
 

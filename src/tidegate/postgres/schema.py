@@ -87,6 +87,13 @@ async def _check_server(connection: Connection, where: str) -> None:
         )
     if connection.info.encoding not in {"utf-8", "UTF8"}:
         raise ConfigurationError(f"{where} does not speak UTF-8: create the database with ENCODING 'UTF8'")
+    row = await (await connection.execute("SHOW default_transaction_isolation")).fetchone()
+    if row is not None and row[0] != "read committed":
+        # Who waited for a lock has to see what was committed meanwhile.
+        raise ConfigurationError(
+            f"{where} begins transactions as {row[0]}: ALTER ROLE … SET default_transaction_isolation ="
+            " 'read committed' for the user of Tidegate"
+        )
 
 
 async def _is_prepared(connection: Connection, release: Release, where: str) -> bool:
