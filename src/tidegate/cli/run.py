@@ -36,7 +36,8 @@ def run_command(
     admin_host: Annotated[str | None, typer.Option(help="Where operators look in.")] = None,
     admin_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Its port; 0 chooses one.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="How many runs each worker process has in hand at once.")
+        int | None,
+        typer.Option(min=1, help="How many runs of each worker process ask a third party at once."),
     ] = None,
     role: Annotated[Literal["all", "ingress", "worker"] | None, typer.Option(help="What runs here.")] = None,
     processes: Annotated[

@@ -227,7 +227,7 @@ class Settings(BaseSettings):
     )
 
     event_workers_count: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=32, description="How many runs each worker process has in hand at once."
+        default=32, description="How many runs of each worker process ask a third party at once."
     )
     role: Literal["all", "ingress", "worker"] = Field(
         default="all", description="What runs here: the ingress, workers, or both."

@@ -79,6 +79,10 @@ class Hold(Protocol):
         """Take note of what is about to be sent to the target."""
         ...
 
+    def mapped(self) -> None:
+        """Take note that nothing more is asked of the third party, and nothing of its answers is held."""
+        ...
+
 
 class RefusedWriteError(TidegateError):
     """The target refused some entities of the plan; `writes` tells what became of each."""
@@ -229,13 +233,20 @@ class RunProcessor:
             valid = await processor.validate_payload(payload)
         if not valid:
             return Rejected("validate_payload() said no", attempt.trail())
-        results, version = await self._fetch(processor, claim, config, attempt)
-        proposal = await self._map(config, results, attempt)
+        proposal, version = await self._propose(processor, claim, config, attempt)
+        lease.mapped()
         plan = await self._plan(claim, proposal, attempt)
         writes = await self._write(claim, plan, attempt, lease)
         refused = {write.ref for write in writes if write.action is WriteAction.REFUSED}
         dropped = tuple(ref for ref in plan.dropped if ref not in refused)
         return Completed(writes, dropped, version, attempt.trail())
+
+    async def _propose(
+        self, processor: AbstractWebhookProcessor, claim: RunClaim, config: ResourceConfig, attempt: Attempt
+    ) -> tuple[Proposal, str]:
+        """What the mapping makes of what is fetched, and its version."""
+        results, version = await self._fetch(processor, claim, config, attempt)
+        return await self._map(config, results, attempt), version
 
     async def _fetch(
         self, processor: AbstractWebhookProcessor, claim: RunClaim, config: ResourceConfig, attempt: Attempt

@@ -6,6 +6,7 @@ One place is kept for every processor that has nothing in hand, so that a hangin
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from tidegate.core.errors import EngineUnavailableError, StaleClaimError
@@ -32,10 +33,19 @@ SUSPECT_PAUSE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """`runs` at once (the setting event_workers_count), and events routed at once."""
+    """How many `runs` ask a third party at once (the setting event_workers_count), and events are routed at once.
+
+    A run that needs the third party no more makes room for the next while it waits for the disk and the target:
+    many then share one commit and one request. A limit of 1 is for who wants one run after another.
+    """
 
     runs: int = 32
     routings: int = 64
+
+    @property
+    def in_hand(self) -> int:
+        """How many runs may be in hand in all."""
+        return 1 if self.runs == 1 else 4 * self.runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Dispatcher:
     limits: WorkerLimits = WorkerLimits()
     _routings: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _runs: dict[asyncio.Task[object], RunClaim] = field(default_factory=dict[asyncio.Task[object], RunClaim])
+    _asking: dict[int, RunClaim] = field(default_factory=dict[int, RunClaim])
     _routing_wakeup: Wakeup | None = None
     _run_wakeup: Wakeup | None = None
     _left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -127,13 +138,17 @@ class Dispatcher:
 
     def _room(self) -> "_Room":
         """How many runs may be claimed now, and of which processors not."""
-        free = self.limits.runs - len(self._runs)
+        free, taken = min(
+            (self.limits.runs - len(self._asking), self._asking.values()),
+            (self.limits.in_hand - len(self._runs), self._runs.values()),
+            key=itemgetter(0),
+        )
         if any(map(_is_suspicious, self._runs.values())):
             free = 0
         if self.applier.breaker.is_open:
             # One run at a time probes the target, once its pause is over.
             free = 0 if self._runs or self._target_wait_seconds() > 0 else min(free, 1)
-        busy = {claim.processor for claim in self._runs.values()}
+        busy = {claim.processor for claim in taken}
         idle = [name for name in self.processors if name not in busy]
         paused = self.pauses.paused()
         if free > len(idle):
@@ -167,6 +182,7 @@ class Dispatcher:
             await self._until_committed(lambda: self.engine.route(claim, routing), self._lease_end())
 
     def _start_run(self, claim: RunClaim, asked_at: float) -> None:
+        self._asking[claim.token] = claim
         self._keep(claim, self._run(claim, asked_at))
 
     def _give_back(self, claim: RunClaim, asked_at: float) -> None:
@@ -182,9 +198,13 @@ class Dispatcher:
         task.add_done_callback(self._run_ended)
 
     def _run_ended(self, task: asyncio.Task[object]) -> None:
-        self._runs.pop(task, None)
+        self._asking.pop(self._runs.pop(task).token, None)
         self._left.set()
         _ring(self._run_wakeup)
+
+    def _makes_room(self, claim: RunClaim) -> None:
+        if self._asking.pop(claim.token, None) is not None:
+            _ring(self._run_wakeup)
 
     async def _alone(self) -> None:
         """Wait until nothing else is in hand."""
@@ -195,7 +215,7 @@ class Dispatcher:
     async def _run(self, claim: RunClaim, asked_at: float) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine of ours always runs in a task
-        lease = self.leases.take(claim, asked_at, task.cancel)
+        lease = self.leases.take(claim, asked_at, task.cancel, lambda: self._makes_room(claim))
         try:
             with self.traces.run(claim) as span:
                 settlement = await self._attempt(claim, lease, span)

@@ -14,13 +14,15 @@ RENEWALS_PER_LEASE = 3
 class Lease:
     """What a worker knows of its claim's lease, by its own monotonic clock and never too long.
 
-    `sent` is what was sent to the target under it.
+    `sent` is what was sent to the target under it; `lose` is called if it is lost, `mapped` when the run needs
+    nothing more of the third party.
     """
 
     claim: RunClaim
     clock: Clock
     ends_at: float
     lose: Callable[[], object]
+    mapped: Callable[[], None]
     lost: bool = False
     sent: tuple[EntityWrite, ...] = ()
 
@@ -39,11 +41,13 @@ class LeaseKeeper:
     clock: Clock
     _leases: dict[int, Lease] = field(default_factory=dict[int, Lease])
 
-    def take(self, claim: RunClaim, asked_at: float, lose: Callable[[], object]) -> Lease:
+    def take(
+        self, claim: RunClaim, asked_at: float, lose: Callable[[], object], mapped: Callable[[], None]
+    ) -> Lease:
         """Begin to keep a lease. `asked_at` is the monotonic time before the claim was asked for; `lose` is
         called once if the lease is lost.
         """
-        lease = Lease(claim, self.clock, asked_at + self.engine.lease_seconds, lose)
+        lease = Lease(claim, self.clock, asked_at + self.engine.lease_seconds, lose, mapped)
         self._leases[claim.run_id] = lease
         return lease
 
