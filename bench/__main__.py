@@ -12,6 +12,7 @@ BENCHES = {
     "compare": "Tidegate, its peers and the limit, side by side (without a name)",
     "engine": "the embedded engine's verbs, at growing backlogs",
     "postgres": "the server engine's verbs, at growing backlogs",
+    "bloat": "the server engine's verbs, while somebody holds a snapshot open",
     "scaling": "1, 2 and 4 worker processes on one PostgreSQL, with a third party that takes 50 ms",
     "ingress": "the ingress beside servers that do nothing",
     "mapping": "paths, operations and JQ",

@@ -19,8 +19,8 @@ from bench.engine import Load, SystemClock, spread
 from scripts.postgres_server import PostgresServer, running
 from tidegate.engines.postgres import PostgresEngine, PostgresOptions
 
-_BACKLOG = """
-SET search_path = tidegate;
+BACKLOG = """
+SET search_path = {schema};
 CREATE TEMP TABLE made AS SELECT nextval('event_seqs') AS seq, number FROM generate_series(1, {events}) AS number;
 INSERT INTO events (seq, received_us, size_bytes, id, path, trace_id, headers, body)
     SELECT seq, 1764000000000000 + number, 2048, md5(number::text) || number, '/webhook', '0',
@@ -74,7 +74,7 @@ async def measure_at(server: PostgresServer, backlog: int, args: argparse.Namesp
     options = PostgresOptions(max_backlog=10_000_000)
     async with PostgresEngine.open(server.url(name), clock=SystemClock(), options=options) as engine:
         with psycopg.connect(server.url(name), autocommit=True) as connection:
-            connection.execute(_BACKLOG.format(events=backlog))  # type: ignore[arg-type]
+            connection.execute(BACKLOG.format(schema="tidegate", events=backlog))  # type: ignore[arg-type]
             connection.execute("VACUUM ANALYZE events, event_states, runs, event_runs")
         load, meter = Load(engine, args.producers, args.workers), Meter(server, backlog)
         await meter.measure("enqueue (2 KB)", args.events, load.enqueue(args.events))

@@ -386,7 +386,12 @@ class AgreementOnPostgres(Agreement):
 
     def opened(self) -> AbstractAsyncContextManager[FullEngine]:
         return on_postgres(
-            self.clock, self.schema, lease_seconds=LEASE_SECONDS, max_backlog=MAX_BACKLOG, connections=1
+            self.clock,
+            self.schema,
+            lease_seconds=LEASE_SECONDS,
+            max_backlog=MAX_BACKLOG,
+            connections=1,
+            look_seconds=0.0,
         )
 
     def first_token(self) -> int:

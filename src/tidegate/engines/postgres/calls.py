@@ -22,6 +22,7 @@ class Verbs:
     lease_seconds: float
     max_backlog: int
     clock: Clock | None
+    poll_seconds: float = 1.0
 
     async def call(self, verb: str, **values: Any) -> list[Row]:
         """Call a function with values by the names of its parameters. Raises what psycopg raises."""
@@ -38,6 +39,8 @@ class Verbs:
             given["given_us"] = None if self.clock is None else to_us(self.clock.now())
         if verb in _LENDING:
             given["lease_us"] = span_us(self.lease_seconds)
+        if verb in _CLAIMING:
+            given["within_us"] = span_us(self.poll_seconds)
         return given
 
 
@@ -51,20 +54,36 @@ def stored_texts(texts: Iterable[str | None]) -> list[str | None]:
     return [None if text is None else stored_text(text) for text in texts]
 
 
-_TIMELESS = frozenset({"stage", "give_back_events", "prune", "gather_counters"})
+_TIMELESS = frozenset({"stage", "prune", "gather_counters"})
 _LENDING = frozenset({"claim_events", "claim_runs", "renew"})
+_CLAIMING = frozenset({"claim_events", "claim_runs"})
 _TYPES = {
     **dict.fromkeys(
-        ("given_us", "lease_us", "max_backlog", "its_id", "its_seq", "its_token", "before_us", "kept_us"),
+        (
+            "given_us",
+            "lease_us",
+            "max_backlog",
+            "its_id",
+            "its_seq",
+            "its_token",
+            "before_us",
+            "from_us",
+            "kept_us",
+            "within_us",
+            "low_seq",
+            "low_lease_us",
+        ),
         "bigint",
     ),
     **dict.fromkeys(("why", "last_served", "passed_on"), "text"),
     **dict.fromkeys(
-        ("ids", "seqs", "tokens", "received", "delivery_hashes", "delays", "run_delays"), "bigint[]"
+        ("ids", "seqs", "tokens", "received", "delivery_hashes", "delays", "run_delays", "low_dues"),
+        "bigint[]",
     ),
     **dict.fromkeys(("askers", "writers", "droppers"), "integer[]"),
     **dict.fromkeys(("failed", "completes", "upserts"), "boolean[]"),
     **dict.fromkeys(("all_headers", "bodies", "trails", "fetched", "documents", "digests"), "bytea[]"),
+    "everything": "boolean",
     "most": "integer",
     "deleted": "bytea",
     "sample": "bytea",

@@ -32,6 +32,7 @@ from tidegate.engines.postgres.batches import Batches
 from tidegate.engines.postgres.bell import Bell
 from tidegate.engines.postgres.calls import Verbs
 from tidegate.engines.postgres.events import EventsLent, claim_events, enqueue, give_back_events, route
+from tidegate.engines.postgres.horizon import LOOK_SECONDS, Horizon
 from tidegate.engines.postgres.inspecting import (
     backlog,
     event_detail,
@@ -42,7 +43,7 @@ from tidegate.engines.postgres.inspecting import (
     writes_of,
 )
 from tidegate.engines.postgres.lineage import StageCall, stage
-from tidegate.engines.postgres.mending import AT_ONCE, dead_runs, mend, prune
+from tidegate.engines.postgres.mending import AT_ONCE, Prunes, dead_runs, mend
 from tidegate.engines.postgres.opening import open_database
 from tidegate.engines.postgres.reader import Reader
 from tidegate.engines.postgres.runs import RunsLent, claim_runs, renew
@@ -79,6 +80,7 @@ class PostgresOptions:
     max_backlog: int = 1_000_000
     poll_seconds: float = 1.0
     patience_seconds: float = 5.0
+    look_seconds: float = LOOK_SECONDS
     database_time: bool = True
 
 
@@ -102,7 +104,10 @@ class PostgresEngine:
             options.lease_seconds,
             options.max_backlog,
             None if options.database_time else clock,
+            options.poll_seconds,
         )
+        self._horizon = Horizon(clock.monotonic, options.look_seconds)
+        self._prunes = Prunes()
         self._last_served = ""
         where = address.shown
         self._enqueues = Batches(self._enqueue, where)
@@ -179,7 +184,9 @@ class PostgresEngine:
         return lent.claims
 
     async def _claim_events(self, limits: Sequence[int]) -> Sequence[EventsLent]:
-        return [await claim_events(self._verbs, limit) for limit in limits]
+        return [
+            await claim_events(self._verbs, await self._horizon.look(self._verbs), limit) for limit in limits
+        ]
 
     async def route(self, claim: EventClaim, routing: Routing) -> bool:
         return await self._routings.commit((claim, routing))
@@ -201,7 +208,8 @@ class PostgresEngine:
     async def _claim_runs(self, calls: Sequence[tuple[int, frozenset[str]]]) -> Sequence[RunsLent]:
         lent: list[RunsLent] = []
         for limit, excluding in calls:
-            lent.append(await claim_runs(self._verbs, limit, excluding, self._last_served))
+            lows = await self._horizon.look(self._verbs)
+            lent.append(await claim_runs(self._verbs, lows, limit, excluding, self._last_served))
             self._last_served = lent[-1].last_served
         return lent
 
@@ -333,7 +341,7 @@ class PostgresEngine:
             return await samples_since(look, since)
 
     async def prune(self, finished_before: datetime, limit: int) -> int:
-        return await self._one(lambda: prune(self._verbs, finished_before, limit))
+        return await self._one(lambda: self._prunes.prune(self._verbs, finished_before, limit))
 
 
 async def _each(calls: Sequence[Call]) -> Sequence[Any]:

@@ -9,6 +9,7 @@ from tidegate.core.ports import Accepted, BacklogFull, Duplicate, EnqueueOutcome
 from tidegate.core.runs import EventClaim, Routing
 from tidegate.engines.instants import to_us
 from tidegate.engines.postgres.calls import Verbs, stored_text, stored_texts
+from tidegate.engines.postgres.horizon import Lows
 from tidegate.engines.postgres.requests import request_arrays
 from tidegate.engines.stored import UnreadableError, delivery_hash, encode_headers, read_event
 
@@ -52,12 +53,12 @@ def _outcome(verbs: Verbs, outcome: str, seq: int, twin: str) -> EnqueueOutcome:
             return BacklogFull(verbs.max_backlog)
 
 
-async def claim_events(verbs: Verbs, limit: int) -> EventsLent:
+async def claim_events(verbs: Verbs, lows: Lows, limit: int) -> EventsLent:
     """Lend queued events whose lease is free or over, oldest first."""
     claims: list[EventClaim] = []
     while True:
         wanted = limit - len(claims)
-        rows = await verbs.call("claim_events", most=wanted)
+        rows = await verbs.call("claim_events", most=wanted, low_seq=lows.seq, low_lease_us=lows.lease_us)
         wait_us = rows.pop()[-1] if rows and rows[-1][0] is None else None
         lent = [claim for row in rows if (claim := await _read(verbs, *row)) is not None]
         claims += lent

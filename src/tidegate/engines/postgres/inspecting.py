@@ -38,9 +38,7 @@ from tidegate.postgres import Row
 # ruff: noqa: S608 - the texts are this module's own, values are bound
 
 _BACKLOG = """
-SELECT coalesce(sum(queued_events), 0)::bigint, coalesce(sum(ready_runs), 0)::bigint,
-    coalesce(sum(held_runs), 0)::bigint, coalesce(sum(claimed_runs), 0)::bigint,
-    coalesce(sum(dead_runs), 0)::bigint, time_us(?::bigint) - (
+SELECT count_backlog.*, time_us(?::bigint) - (
     SELECT received_us FROM events WHERE seq = (
         SELECT min(seq) FROM (
             (SELECT seq FROM event_states WHERE due_us = 0 ORDER BY seq LIMIT 1)
@@ -49,7 +47,7 @@ SELECT coalesce(sum(queued_events), 0)::bigint, coalesce(sum(ready_runs), 0)::bi
                 AND state IN ('routed', 'rejected', 'dead', 'discarded') ORDER BY seq LIMIT 1)
         ) AS live
     ))
-FROM counters
+FROM count_backlog()
 """
 _EVENT_COLUMNS = (
     "events.seq, events.id, events.path, events.received_us, events.delivery_id, events.replay_of,"

@@ -1,5 +1,6 @@
 """Mending and tidying: dead runs put back or given up, finished events forgotten."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from tidegate.core.inspection import RunFilter
@@ -26,8 +27,17 @@ async def mend(verbs: Verbs, verb: str, ids: list[int]) -> int:
     return count
 
 
-async def prune(verbs: Verbs, finished_before: datetime, limit: int) -> int:
-    """Forget events that were final before the time, those that finished first before the others."""
-    [(count,)] = await verbs.call("prune", before_us=to_us(finished_before), most=max(limit, 0))
-    await verbs.call("gather_counters")
-    return count
+@dataclass(slots=True)
+class Prunes:
+    """Forgets in steps; each goes on where the last one ended, until nothing is left to forget."""
+
+    _from_us: int = 0
+
+    async def prune(self, verbs: Verbs, finished_before: datetime, limit: int) -> int:
+        """Forget events that were final before the time, those that finished first before the others."""
+        most = max(limit, 0)
+        before_us = to_us(finished_before)
+        [(count, last_us)] = await verbs.call("prune", before_us=before_us, from_us=self._from_us, most=most)
+        self._from_us = 0 if count < most or last_us is None else last_us
+        await verbs.call("gather_counters")
+        return count

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from tidegate.core.runs import RunClaim
 from tidegate.engines.postgres.calls import Verbs
 from tidegate.engines.postgres.events import LOST_DATA
+from tidegate.engines.postgres.horizon import Lows
 from tidegate.engines.stored import UnreadableError, read_event
 
 
@@ -18,13 +19,20 @@ class RunsLent(NamedTuple):
     exhausted: bool
 
 
-async def claim_runs(verbs: Verbs, limit: int, excluding: Collection[str], last_served: str) -> RunsLent:
+async def claim_runs(
+    verbs: Verbs, lows: Lows, limit: int, excluding: Collection[str], last_served: str
+) -> RunsLent:
     """Lend due runs, oldest due first within a processor, processors in turn."""
     claims: list[RunClaim] = []
     while True:
         wanted = limit - len(claims)
         rows = await verbs.call(
-            "claim_runs", most=wanted, excluded=sorted(excluding), last_served=last_served
+            "claim_runs",
+            most=wanted,
+            excluded=sorted(excluding),
+            last_served=last_served,
+            low_names=list(lows.dues),
+            low_dues=list(lows.dues.values()),
         )
         wait_us = rows.pop()[-1] if rows and rows[-1][0] is None else None
         lent = [claim for row in rows if (claim := await _read(verbs, row)) is not None]

@@ -16,7 +16,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock(key) FROM (
         SELECT DISTINCT key FROM unnest(delivery_hashes) AS key WHERE key IS NOT NULL ORDER BY 1
     ) AS sorted;
-    SELECT coalesce(sum(queued_events + ready_runs + held_runs + claimed_runs), 0) INTO unfinished FROM counters;
+    SELECT coalesce(sum(queued_events + ready_runs + held_runs + claimed_runs), 0) INTO unfinished FROM live_counters();
     FOR it IN
         SELECT * FROM unnest(event_ids, paths, received, trace_ids, delivery_ids, delivery_hashes, replays, all_headers, bodies)
             WITH ORDINALITY AS given (id, path, received_us, trace_id, delivery_id, key, replay_of, headers, body, place)
@@ -40,6 +40,9 @@ BEGIN
         ELSIF unfinished + accepted >= max_backlog THEN
             outcome := 'full';
         ELSE
+            IF accepted = 0 THEN
+                PERFORM pg_current_xact_id();  -- before it has a number for an event: see `look_low`
+            END IF;
             outcome := 'accepted';
             accepted := accepted + 1;
             seq := nextval('event_seqs');
@@ -58,8 +61,10 @@ END
 $$;
 
 -- Lend queued events whose lease is free or over, oldest first. If there are fewer than asked for, a last row without
--- seq says in how many microseconds there may be more.
-CREATE FUNCTION claim_events(given_us bigint, lease_us bigint, most integer)
+-- seq says in how many microseconds there may be more, should that be `within_us`.
+CREATE FUNCTION claim_events(
+    given_us bigint, lease_us bigint, most integer, within_us bigint, low_seq bigint, low_lease_us bigint
+)
 RETURNS TABLE (
     seq bigint, token bigint, expirations integer, id text, path text, received_us bigint, delivery_id text,
     replay_of text, trace_id text, headers bytea, body bytea, wait_us bigint
@@ -71,10 +76,11 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH free AS MATERIALIZED (
-        SELECT seq FROM event_states WHERE due_us = 0 ORDER BY seq LIMIT most FOR UPDATE SKIP LOCKED
-    ), late AS MATERIALIZED (
-        SELECT seq FROM event_states WHERE due_us > 0 AND due_us <= now_us ORDER BY due_us, seq LIMIT most
+        SELECT seq FROM event_states WHERE due_us = 0 AND seq >= low_seq ORDER BY seq LIMIT most
         FOR UPDATE SKIP LOCKED
+    ), late AS MATERIALIZED (
+        SELECT seq FROM event_states WHERE due_us >= greatest(low_lease_us, 1) AND due_us <= now_us
+        ORDER BY due_us, seq LIMIT most FOR UPDATE SKIP LOCKED
     ), numbered AS MATERIALIZED (
         SELECT seq, nextval('tokens') AS token
         FROM (SELECT seq FROM (TABLE free UNION ALL TABLE late) AS found ORDER BY seq LIMIT most) AS chosen
@@ -91,15 +97,20 @@ BEGIN
     GET DIAGNOSTICS lent = ROW_COUNT;
     IF lent < most THEN
         RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL::integer, NULL, NULL, NULL::bigint, NULL, NULL, NULL,
-            NULL::bytea, NULL::bytea, (SELECT min(due_us) FROM event_states WHERE due_us IS NOT NULL) - now_us;
+            NULL::bytea, NULL::bytea, (SELECT min(first.due_us) FROM (
+                (SELECT due_us FROM event_states WHERE due_us = 0 AND seq >= low_seq ORDER BY seq LIMIT 1)
+                UNION ALL
+                (SELECT due_us FROM event_states
+                WHERE due_us >= greatest(low_lease_us, 1) AND due_us <= now_us + within_us ORDER BY due_us LIMIT 1)
+            ) AS first) - now_us;
     END IF;
 END
 $$;
 
--- End claims that never reached a router.
-CREATE FUNCTION give_back_events(seqs bigint[], tokens bigint[]) RETURNS void
+-- End claims that never reached a router: as leases that end now, but for the count of those.
+CREATE FUNCTION give_back_events(given_us bigint, seqs bigint[], tokens bigint[]) RETURNS void
 LANGUAGE sql SET search_path FROM CURRENT AS $$
-    UPDATE event_states SET due_us = 0 FROM unnest(seqs, tokens) AS given (seq, token)
+    UPDATE event_states SET due_us = writing_us(given_us), expirations = expirations - 1 FROM unnest(seqs, tokens) AS given (seq, token)
     WHERE event_states.seq = given.seq AND event_states.token = given.token AND due_us IS NOT NULL
 $$;
 
@@ -125,7 +136,7 @@ CREATE FUNCTION route(
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    now_us bigint := time_us(given_us);
+    now_us bigint := writing_us(given_us);
     ended bigint[];
     it record;
     made text;
@@ -133,6 +144,7 @@ DECLARE
     held bigint := 0;
 BEGIN
     PERFORM hold_lanes(lanes);
+    PERFORM note_processors(processors);
     PERFORM 1 FROM event_states WHERE seq = ANY (seqs) ORDER BY seq FOR UPDATE;
     WITH done AS (
         UPDATE event_states SET state = given.state, due_us = NULL, reason = given.reason,

@@ -1,9 +1,12 @@
 -- Runs: lending to workers, renewing, noting what is about to be written.
 
 -- Lend due runs, oldest due first within a processor, processors in turn by name from the one after `last_served`.
--- If there are fewer than asked for, a last row without id says in how many microseconds there may be more: at once
--- if some are due that another worker is just looking at.
-CREATE FUNCTION claim_runs(given_us bigint, lease_us bigint, most integer, excluded text[], last_served text)
+-- If there are fewer than asked for, a last row without id says in how many microseconds there may be more, should that
+-- be `within_us`: at once if some are due that another worker is just looking at.
+CREATE FUNCTION claim_runs(
+    given_us bigint, lease_us bigint, most integer, within_us bigint, excluded text[], last_served text,
+    low_names text[], low_dues bigint[]
+)
 RETURNS TABLE (
     run_id bigint, token bigint, processor text, config text, kind text, resource_key text, lane text,
     event_count integer, failures integer, expirations integer, seq bigint, id text, path text, received_us bigint,
@@ -14,20 +17,15 @@ DECLARE
     now_us bigint := time_us(given_us);
     caught_up bigint[];
     names text[];
+    dues bigint[];
     chosen bigint[];
     fresh bigint;
 BEGIN
-    -- Each step jumps to the next processor by the index, however many runs each has.
-    WITH RECURSIVE found (name) AS (
-        (SELECT processor FROM runs WHERE due_us IS NOT NULL ORDER BY processor LIMIT 1)
-        UNION ALL
-        SELECT (SELECT processor FROM runs WHERE due_us IS NOT NULL AND processor > name ORDER BY processor LIMIT 1)
-        FROM found WHERE name IS NOT NULL
-    )
-    SELECT array_agg(name) INTO names FROM found WHERE name IS NOT NULL AND name <> ALL (excluded);
+    SELECT array_agg(name), array_agg(due_us) INTO names, dues FROM lows(low_names, low_dues) WHERE name <> ALL (excluded);
     WITH due AS MATERIALIZED (
-        SELECT name, free.* FROM unnest(names) AS name CROSS JOIN LATERAL (
-            SELECT id, due_us, state FROM runs WHERE processor = name AND due_us IS NOT NULL AND due_us <= now_us
+        SELECT name, free.* FROM unnest(names, dues) AS low (name, low_us) CROSS JOIN LATERAL (
+            SELECT id, due_us, state FROM runs
+            WHERE processor = name AND due_us IS NOT NULL AND due_us >= low_us AND due_us <= now_us
             ORDER BY due_us, id LIMIT most FOR UPDATE SKIP LOCKED
         ) AS free
     ), turns AS (
@@ -66,8 +64,10 @@ BEGIN
     IF cardinality(chosen) < most THEN
         RETURN QUERY SELECT NULL::bigint, NULL::bigint, NULL, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer,
             NULL::integer, NULL::bigint, NULL, NULL, NULL::bigint, NULL, NULL, NULL, NULL::bytea, NULL::bytea, NULL,
-            (SELECT min(first.due_us) FROM unnest(names) AS name CROSS JOIN LATERAL (
-                SELECT due_us FROM runs WHERE processor = name AND due_us IS NOT NULL ORDER BY due_us LIMIT 1
+            (SELECT min(first.due_us) FROM unnest(names, dues) AS low (name, low_us) CROSS JOIN LATERAL (
+                SELECT due_us FROM runs
+                WHERE processor = name AND due_us IS NOT NULL AND due_us >= low_us AND due_us <= now_us + within_us
+                ORDER BY due_us LIMIT 1
             ) AS first) - now_us;
     END IF;
 END
@@ -77,7 +77,7 @@ $$;
 CREATE FUNCTION bury_run(given_us bigint, its_id bigint, its_token bigint, why text) RETURNS void
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-    now_us bigint := time_us(given_us);
+    now_us bigint := writing_us(given_us);
     its_lane text := (SELECT lane FROM runs WHERE id = its_id);
 BEGIN
     PERFORM hold_lanes(ARRAY[its_lane]);
@@ -98,7 +98,7 @@ LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM 1 FROM runs WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
     RETURN QUERY
-    UPDATE runs SET due_us = time_us(given_us) + lease_us FROM unnest(ids, tokens) AS given (id, token)
+    UPDATE runs SET due_us = writing_us(given_us) + lease_us FROM unnest(ids, tokens) AS given (id, token)
     WHERE runs.id = given.id AND runs.token = given.token AND state = 'claimed'
     RETURNING runs.id;
 END

@@ -229,7 +229,7 @@ CREATE FUNCTION settle(
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    now_us bigint := time_us(given_us);
+    now_us bigint := writing_us(given_us);
     it record;
     claim runs;
     touched bigint[] := '{}';
@@ -245,6 +245,9 @@ DECLARE
     passed record;
 BEGIN
     PERFORM hold_lanes(ARRAY(SELECT lane FROM runs WHERE id = ANY (ids)) || lanes);
+    IF cardinality(processors) > 0 THEN
+        PERFORM note_processors(processors);
+    END IF;
     PERFORM 1 FROM runs WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
     PERFORM 1 FROM unnest(blueprints, identifiers) AS given (blueprint, identifier)
         JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier
@@ -371,7 +374,7 @@ CREATE FUNCTION refresh(
 ) RETURNS boolean
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-    now_us bigint := time_us(given_us);
+    now_us bigint := writing_us(given_us);
     known runs;
     newest bigint := its_id;
     made bigint[];
@@ -382,11 +385,16 @@ BEGIN
         RETURN false;
     END IF;
     made := overwrite(now_us, known, its_token, its_seq, blueprints, identifiers, upserts, digests, refresh_lanes);
-    IF known.lane IS NOT NULL THEN
-        -- Only runs from this one on can have a newer event of the lane: no index is kept for so rare a question.
+    -- Only runs from this one on can have a newer event of the lane; those of a lane are of one resource, if of any.
+    IF known.resource_key IS NOT NULL THEN
+        SELECT id INTO newest FROM runs
+            WHERE resource_key = known.resource_key AND lane = known.lane AND id + 0 >= its_id
+            ORDER BY newest_seq DESC, id DESC LIMIT 1;
+    ELSIF known.lane IS NOT NULL THEN
         SELECT id INTO newest FROM runs WHERE id >= its_id AND lane = known.lane
             ORDER BY newest_seq DESC, id DESC LIMIT 1;
     END IF;
+    newest := coalesce(newest, its_id);
     IF known.lane IS NOT NULL OR NOT EXISTS (
         SELECT FROM event_runs JOIN runs ON runs.id = event_runs.run_id
         WHERE event_runs.event_seq = known.newest_seq AND runs.newest_seq = known.newest_seq

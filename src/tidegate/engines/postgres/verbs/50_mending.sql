@@ -4,7 +4,7 @@
 CREATE FUNCTION redrive(given_us bigint, ids bigint[]) RETURNS bigint
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-    now_us bigint := time_us(given_us);
+    now_us bigint := writing_us(given_us);
     done bigint := 0;
     touched bigint[] := '{}';
     it record;
@@ -53,9 +53,10 @@ BEGIN
 END
 $$;
 
--- Forget events that were final before the time, those that finished first before the others; how many. A run goes
--- with the last of its events, and what was merged into it goes with it.
-CREATE FUNCTION prune(before_us bigint, most bigint) RETURNS bigint
+-- Forget events that were final before the time, those that finished first before the others; how many, and when the
+-- last of them was final. A run goes with the last of its events, and what was merged into it goes with it. Who goes on
+-- says with `from_us` where: what is forgotten leaves dead entries in the index.
+CREATE FUNCTION prune(before_us bigint, from_us bigint, most bigint, OUT done bigint, OUT last_us bigint)
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     seqs bigint[];
@@ -64,8 +65,9 @@ DECLARE
 BEGIN
     -- These functions are in use: see `tidegate.postgres.schema`.
     UPDATE verb_schemas SET seen_at = now() WHERE name = current_schema() AND seen_at < now() - interval '1 day';
-    SELECT coalesce(array_agg(seq), '{}') INTO seqs FROM (
-        SELECT seq FROM event_states WHERE finished_us < before_us AND finished_us IS NOT NULL AND state <> 'dead'
+    SELECT coalesce(array_agg(seq), '{}'), max(finished_us) INTO seqs, last_us FROM (
+        SELECT seq, finished_us FROM event_states
+        WHERE finished_us >= from_us AND finished_us < before_us AND finished_us IS NOT NULL AND state <> 'dead'
             -- A dead run of a lane, once redriven, needs the newest event that was applied there.
             AND NOT EXISTS (
                 SELECT FROM event_runs JOIN runs ON runs.id = event_runs.run_id AND runs.state = 'applied'
@@ -101,7 +103,7 @@ BEGIN
     DELETE FROM attempts WHERE run_id = ANY (doomed);
     DELETE FROM runs WHERE id = ANY (doomed);
     PERFORM forget_entities(written);
-    RETURN cardinality(seqs);
+    done := cardinality(seqs);
 END
 $$;
 
@@ -121,8 +123,11 @@ $$;
 -- Add up the counts of connections that are gone.
 CREATE FUNCTION gather_counters() RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
     WITH gone AS (
-        DELETE FROM counters WHERE backend <> 0
-            AND backend NOT IN (SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL)
+        DELETE FROM counters WHERE backend IN (
+            SELECT backend FROM live_counters() WHERE backend <> 0
+                AND CASE WHEN backend < 4294967296 THEN backend ELSE backend >> 32 END
+                    NOT IN (SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL)
+        )
         RETURNING *
     )
     INSERT INTO counters
@@ -131,6 +136,16 @@ CREATE FUNCTION gather_counters() RETURNS void LANGUAGE sql SET search_path FROM
     ON CONFLICT (backend) DO UPDATE SET queued_events = counters.queued_events + excluded.queued_events,
         ready_runs = counters.ready_runs + excluded.ready_runs, held_runs = counters.held_runs + excluded.held_runs,
         claimed_runs = counters.claimed_runs + excluded.claimed_runs, dead_runs = counters.dead_runs + excluded.dead_runs
+$$;
+
+-- How much is live or dead.
+CREATE FUNCTION count_backlog(
+    OUT queued_events bigint, OUT ready_runs bigint, OUT held_runs bigint, OUT claimed_runs bigint, OUT dead_runs bigint
+) LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT coalesce(sum(queued_events), 0)::bigint, coalesce(sum(ready_runs), 0)::bigint,
+        coalesce(sum(held_runs), 0)::bigint, coalesce(sum(claimed_runs), 0)::bigint,
+        coalesce(sum(dead_runs), 0)::bigint
+    FROM live_counters()
 $$;
 
 -- Keep a sample of what a process did, and forget those whose time is over.
