@@ -11,15 +11,15 @@ export PYTHON
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-setup: ## Create the environments for development and for MLflow, and see that there is a browser
-	@$(BOOTSTRAP) dev mlflow browser
+setup: ## Create the environments for development and for MLflow, and see that there are a browser and a pooler
+	@$(BOOTSTRAP) dev mlflow browser pooler
 
 demo: ## Show a real MLflow registry and its catalog live; ONCE=1 drives, verifies and exits
 	@$(BOOTSTRAP) run mlflow
 	@$(BIN)/python -m demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
 test: ## Run all tests; ARGS="tests/core -k retry" runs some
-	@$(BOOTSTRAP) dev mlflow browser
+	@$(BOOTSTRAP) dev mlflow browser pooler
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: ## Check format, lint, types, layers, dead code, docs and locks

@@ -55,10 +55,25 @@ ENVIRONMENTS = {
     "bench": Environment("bench", ".venv-bench", ("bench.txt",), "about 270 MB"),
     "ocean": Environment("ocean", ".venv-ocean", ("ocean.txt",), "about 200 MB", least=(3, 12)),
 }
-BROWSER = "browser"
-"""Debian's Chromium, for the tests of the console. What cannot be installed is said; the tests say so once more."""
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+@dataclass(frozen=True)
+class Program:
+    """A program of Debian's, for some tests. If it cannot be installed that is said; the tests say so once more."""
+
+    commands: tuple[str, ...]
+    package: str
+    serves: str
+
+
+PROGRAMS = {
+    "browser": Program(
+        ("chromium", "chromium-browser", "google-chrome"), "chromium", "the console's tests in a browser"
+    ),
+    "pooler": Program(
+        ("pgbouncer", "/usr/sbin/pgbouncer"), "pgbouncer", "the engine's tests behind PgBouncer"
+    ),
+}
 INCLUDES = {"run": ("dev",)}
 """Whoever has the second has the first."""
 
@@ -102,7 +117,7 @@ class Progress:
 
 
 def main(names: list[str]) -> int:
-    known = [*ENVIRONMENTS, BROWSER]
+    known = [*ENVIRONMENTS, *PROGRAMS]
     if not names or not set(names) <= set(known):
         print(f"usage: scripts/bootstrap {'|'.join(known)} …", file=sys.stderr)
         return 2
@@ -110,8 +125,8 @@ def main(names: list[str]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         for name in names:
-            if name == BROWSER:
-                set_up_browser()
+            if name in PROGRAMS:
+                set_up_program(PROGRAMS[name])
             else:
                 set_up(ENVIRONMENTS[name])
     except SetupError as error:
@@ -258,22 +273,22 @@ def require_venv_module(python: str) -> None:
     install_from_debian(package, rights)
 
 
-def set_up_browser() -> None:
-    """See that there is a browser. Where none can be installed, say how, and go on: only some tests need it."""
-    if any(shutil.which(browser) for browser in BROWSERS):
+def set_up_program(program: Program) -> None:
+    """See that there is a program. Where none can be installed, say how, and go on: only some tests need it."""
+    if any(shutil.which(command) for command in program.commands):
         return
     rights = administrator_prefix()
     why = "there is no right to install it"
     if shutil.which("apt-get") is not None and rights is not None:
         try:
-            install_from_debian("chromium", rights)
+            install_from_debian(program.package, rights)
         except SetupError as error:
             why = str(error)
         else:
             return
     print(
-        f"There is no Chromium here, so the console's tests in a browser will be skipped: {why}\n"
-        "On Debian: sudo apt-get update && sudo apt-get install -y chromium",
+        f"There is no {program.package} here, so {program.serves} will be skipped: {why}\n"
+        f"On Debian: sudo apt-get update && sudo apt-get install -y {program.package}",
         flush=True,
     )
 

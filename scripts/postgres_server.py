@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 USER = "tidegate"
-_UNPRIVILEGED = "nobody"
+UNPRIVILEGED = "nobody"
 _START_SECONDS = 30.0
 _QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on"}
 """Nothing needs to survive the machine: only tests that are about that do without these."""
@@ -56,7 +56,7 @@ class PostgresServer:
     process: "subprocess.Popen[bytes] | None" = None
 
     def __post_init__(self) -> None:
-        self.user = _UNPRIVILEGED if os.geteuid() == 0 else None
+        self.user = UNPRIVILEGED if os.geteuid() == 0 else None
         self.folder.mkdir(parents=True, exist_ok=True)
         self.binaries = self._reachable(find_binaries())
         self.port = self.port or free_port()

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from scripts.pgbouncer import PgBouncer, pooled
 from scripts.postgres_server import PostgresServer, running
 from tidegate.core.ports import Clock
 from tidegate.engines.postgres import PostgresEngine, PostgresOptions
@@ -24,6 +25,12 @@ _empty: list[str] = []
 def server() -> PostgresServer:
     """The server of this process."""
     return _stack.enter_context(running())
+
+
+@cache
+def pooler() -> PgBouncer:
+    """A pooler before it, that hands out connections by transaction."""
+    return _stack.enter_context(pooled(server()))
 
 
 def stop_server() -> None:
@@ -53,10 +60,12 @@ def give_back_schema(schema: str) -> None:
 
 
 @asynccontextmanager
-async def on_postgres(clock: Clock, schema: str, **options: Any) -> AsyncIterator[PostgresEngine]:
+async def on_postgres(
+    clock: Clock, schema: str, url: str | None = None, **options: Any
+) -> AsyncIterator[PostgresEngine]:
     """An engine on this process's server, by the test's clock."""
     chosen = replace(PostgresOptions(schema=schema, database_time=False), **options)
-    async with PostgresEngine.open(server().url(), clock=clock, options=chosen) as engine:
+    async with PostgresEngine.open(url or server().url(), clock=clock, options=chosen) as engine:
         yield engine
 
 

@@ -77,6 +77,7 @@ async def _open_postgres(stack: AsyncExitStack, settings: Settings, patience_sec
         schema=engine.postgres_schema,
         connections=engine.postgres_connections,
         pooler=engine.postgres_pooler,
+        listen_url=engine.postgres_listen_url,
         lease_seconds=engine.lease_seconds,
         max_backlog=engine.max_backlog,
         patience_seconds=patience_seconds,

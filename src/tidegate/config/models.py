@@ -54,6 +54,13 @@ class EngineSettings(Section):
         default=False,
         description="PostgreSQL: true behind a pooler that hands out connections by transaction (PgBouncer).",
     )
+    postgres_listen_url: str = Field(
+        default="",
+        repr=False,  # it may hold a password
+        description="PostgreSQL: the way past such a pooler, for the one connection of a process that listens for new"
+        " work; empty: waiting processes look once a second.",
+        pattern=r"^(postgres(ql)?://.+)?$",
+    )
 
 
 class PortSettings(Section):

@@ -2,7 +2,17 @@
 
 from tidegate.postgres.address import ServerAddress
 from tidegate.postgres.connections import Connections, Row, Values
-from tidegate.postgres.failures import Failure, failure_of
+from tidegate.postgres.failures import Failure, failure_of, said
 from tidegate.postgres.schema import Release, prepare
 
-__all__ = ["Connections", "Failure", "Release", "Row", "ServerAddress", "Values", "failure_of", "prepare"]
+__all__ = [
+    "Connections",
+    "Failure",
+    "Release",
+    "Row",
+    "ServerAddress",
+    "Values",
+    "failure_of",
+    "prepare",
+    "said",
+]

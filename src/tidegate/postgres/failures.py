@@ -10,12 +10,17 @@ _UNDONE = (
     errors.LockNotAvailable,
     errors.OutOfMemory,  # also: no room for more locks; fewer at once may go
 )
+_POOLED = (
+    # A pooler has given us another server connection than the one that a statement was prepared on.
+    errors.InvalidSqlStatementName,
+    errors.DuplicatePreparedStatement,
+)
 _OUTAGES = (
     OperationalError,
     InterfaceError,
     errors.ReadOnlySqlTransaction,  # a fail-over has made a standby of it
-    errors.InvalidSqlStatementName,  # a pooler has given us another server connection
     OSError,
+    *_POOLED,
 )
 
 
@@ -31,3 +36,12 @@ def failure_of(error: BaseException) -> Failure | None:
     if isinstance(error, _UNDONE):
         return Failure.UNDONE
     return Failure.OUTAGE if isinstance(error, _OUTAGES) else None
+
+
+def said(error: BaseException) -> str:
+    """An error's text, and how to mend it where that is known."""
+    if isinstance(error, _POOLED):
+        return (
+            f"{error}. Behind a pooler that works by transaction, set TIDEGATE__ENGINE__POSTGRES_POOLER=true"
+        )
+    return str(error)

@@ -12,7 +12,7 @@ from random import SystemRandom
 from typing import Generic, TypeVar
 
 from tidegate.core.errors import EngineUnavailableError
-from tidegate.postgres import Failure, failure_of
+from tidegate.postgres import Failure, failure_of, said
 
 CallT = TypeVar("CallT")
 ResultT = TypeVar("ResultT")
@@ -108,7 +108,7 @@ class Batches(Generic[CallT, ResultT]):
                     raise
                 if failure is Failure.OUTAGE or number == TRIES - 1:
                     raise EngineUnavailableError(
-                        f"the engine {self.where} cannot commit now: {error}"
+                        f"the engine {self.where} cannot commit now: {said(error)}"
                     ) from error
             await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**number * (0.5 + self._random.random()))
         raise AssertionError("the last try returns or raises")

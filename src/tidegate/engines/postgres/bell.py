@@ -15,7 +15,7 @@ from psycopg import OperationalError
 from psycopg.sql import SQL, Identifier
 
 from tidegate.engines.wakeups import Wakeups, Work
-from tidegate.postgres import Connections, failure_of
+from tidegate.postgres import Connections, ServerAddress, failure_of
 from tidegate.postgres.connections import Connection, connect
 
 RING_SECONDS = 0.005
@@ -28,14 +28,14 @@ _RING = "SELECT pg_notify(%(channel)s::text, %(message)s::text)"
 
 @dataclass(eq=False, slots=True)
 class Bell:
-    """Rings and listens on one channel. `listens` is False behind a pooler that hands out connections by
-    transaction: there, nobody would hear it.
+    """Rings and listens on one channel. `listen_at` is None behind a pooler that hands out connections by
+    transaction, if no way past it is known: there, nobody would hear it.
     """
 
     connections: Connections
     channel: str
     wakeups: Wakeups
-    listens: bool
+    listen_at: ServerAddress | None
     _name: str = field(default_factory=lambda: uuid4().hex[:12])
     _news: set[Work] = field(default_factory=set[Work])
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
@@ -43,8 +43,8 @@ class Bell:
 
     def start(self) -> None:
         """Begin to listen."""
-        if self.listens:
-            self._keep(self._listen())
+        if self.listen_at is not None:
+            self._keep(self._listen(self.listen_at))
 
     async def close(self) -> None:
         """Stop listening; what was not told yet is not told."""
@@ -56,7 +56,7 @@ class Bell:
         """There is something new: for this process at once, for the others in a moment."""
         self.wakeups.added(*works)
         self._news.update(works)
-        if self.listens and works and not self._ringing:
+        if self.listen_at is not None and works and not self._ringing:
             self._ringing = True
             self._keep(self._tell())
 
@@ -76,11 +76,11 @@ class Bell:
             if failure_of(error) is None:
                 raise
 
-    async def _listen(self) -> None:
+    async def _listen(self, address: ServerAddress) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             with suppress(OperationalError, OSError):
-                connection = await connect(self.connections.address)
+                connection = await connect(address)
                 async with connection:
                     await connection.execute(SQL("LISTEN {}").format(Identifier(self.channel)))
                     pause = _FIRST_PAUSE_SECONDS

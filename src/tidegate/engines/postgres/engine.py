@@ -69,13 +69,14 @@ class PostgresOptions:
     """How the engine uses the database.
 
     `schema` keeps installations apart that share a database. `pooler` says that a pooler hands out server connections
-    by transaction: then nothing is prepared, and who waits looks by himself. `database_time` is False in tests alone,
-    whose clock decides instead.
+    by transaction: then nothing is prepared, and who waits looks by himself, unless `listen_url` is a way past it.
+    `database_time` is False in tests alone, whose clock decides instead.
     """
 
     schema: str = "tidegate"
     connections: int = 6
     pooler: bool = False
+    listen_url: str = ""
     lease_seconds: float = 30.0
     max_backlog: int = 1_000_000
     poll_seconds: float = 1.0
@@ -97,7 +98,10 @@ class PostgresEngine:
         self._wakeups = Wakeups(clock)
         self._clock = clock
         self._options = options
-        self._bell = Bell(self._connections, f"tidegate_{release.schema}", self._wakeups, not options.pooler)
+        listen_at = None if options.pooler else address
+        if options.listen_url:
+            listen_at = ServerAddress.parse(options.listen_url)
+        self._bell = Bell(self._connections, f"tidegate_{release.schema}", self._wakeups, listen_at)
         self._verbs = Verbs(
             self._connections,
             release,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tidegate.core.errors import EngineUnavailableError
 from tidegate.engines.conditions import Value
-from tidegate.postgres import Connections, Failure, Release, Row, failure_of
+from tidegate.postgres import Connections, Failure, Release, Row, failure_of, said
 from tidegate.postgres.connections import Connection, query_text
 
 LOOK_SECONDS = 60.0
@@ -62,4 +62,6 @@ class Reader:
         except Exception as error:
             if failure_of(error) is not Failure.OUTAGE:
                 raise
-            raise EngineUnavailableError(f"the engine {self.where} cannot be read now: {error}") from error
+            raise EngineUnavailableError(
+                f"the engine {self.where} cannot be read now: {said(error)}"
+            ) from error
