@@ -16,6 +16,9 @@ from psycopg.sql import SQL, Identifier
 from tidegate.core.errors import ConfigurationError
 from tidegate.postgres.connections import Connection, query_text
 
+LOCK_SECONDS = 2
+"""Who waits to change a table holds up all who come to use it: not for longer."""
+
 KEPT_DAYS = 30
 """Verbs of a release of which nothing was seen for so long are dropped by the next upgrade."""
 
@@ -72,12 +75,18 @@ async def prepare(connection: Connection, release: Release, where: str) -> None:
         if not await _is_prepared(connection, release, where):
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (release.schema,))
+                await connection.execute(query_text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
                 await _upgrade(connection, release, where)
     except errors.InsufficientPrivilege as error:
         raise ConfigurationError(
             f"{where} does not let this user create what is needed: {error.diag.message_primary}. Make the user the"
             " owner of the database, or GRANT CREATE ON DATABASE to it"
         ) from None
+    except errors.LockNotAvailable as error:
+        raise errors.LockNotAvailable(
+            f"{where} cannot be upgraded now, because somebody has been using its tables for long, such as a dump: wait"
+            " for that, or see pg_stat_activity"
+        ) from error
 
 
 async def _check_server(connection: Connection, where: str) -> None:

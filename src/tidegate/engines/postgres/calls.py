@@ -27,7 +27,9 @@ class Verbs:
     async def call(self, verb: str, **values: Any) -> list[Row]:
         """Call a function with values by the names of its parameters. Raises what psycopg raises."""
         values = {**self._common(verb), **values}
-        arguments = ", ".join(f"{name} => %({name})s::{_TYPES.get(name, 'text[]')}" for name in values)
+        arguments = ", ".join(
+            f"{name} => %({name})s::{PARAMETER_TYPES.get(name, 'text[]')}" for name in values
+        )
         return await self.connections.rows(
             f'SELECT * FROM "{self.release.verbs_schema}".{verb}({arguments})',  # noqa: S608 - own text
             values,
@@ -57,7 +59,7 @@ def stored_texts(texts: Iterable[str | None]) -> list[str | None]:
 _TIMELESS = frozenset({"stage", "prune", "gather_counters"})
 _LENDING = frozenset({"claim_events", "claim_runs", "renew"})
 _CLAIMING = frozenset({"claim_events", "claim_runs"})
-_TYPES = {
+PARAMETER_TYPES = {
     **dict.fromkeys(
         (
             "given_us",

@@ -27,6 +27,9 @@ async def open_database(address: ServerAddress, release: Release, patience_secon
                 return await prepare(connection, release, address.shown)
         except _REFUSALS as error:
             raise ConfigurationError(f"{address.shown} refuses the connection: {error}") from None
+        except errors.LockNotAvailable as error:
+            if monotonic() >= ends_at:
+                raise ConfigurationError(str(error)) from None
         except OperationalError as error:
             if monotonic() >= ends_at:
                 raise ConfigurationError(
