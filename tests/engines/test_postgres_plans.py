@@ -20,22 +20,24 @@ from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.events import IncomingEvent
 from tidegate.core.inspection import EventFilter, Page, RunFilter
 from tidegate.core.runs import Completed, EntityWrite, Retry, Routing, RunRequest, WriteAction, lane_of
-from tidegate.engines.postgres.calls import Verbs
-from tidegate.engines.postgres.events import claim_events, enqueue, give_back_events, route
-from tidegate.engines.postgres.horizon import Horizon
-from tidegate.engines.postgres.inspecting import (
-    backlog,
+from tidegate.engines.inspecting import (
     event_detail,
     find_events,
     find_runs,
+    headers_of_run,
     run_detail,
     writes_of,
 )
+from tidegate.engines.postgres.calls import Verbs
+from tidegate.engines.postgres.events import claim_events, enqueue, give_back_events, route
+from tidegate.engines.postgres.horizon import Horizon
+from tidegate.engines.postgres.inspecting import TEXTS, backlog
 from tidegate.engines.postgres.lineage import StageCall, stage
 from tidegate.engines.postgres.mending import Prunes, dead_runs, mend
 from tidegate.engines.postgres.reader import Look
 from tidegate.engines.postgres.runs import claim_runs, renew
 from tidegate.engines.postgres.settling import SettleCall, refresh, settle
+from tidegate.engines.searching import answer_later
 from tidegate.postgres import Connections, Release, Row
 
 MakeEvent = Callable[..., IncomingEvent]
@@ -137,13 +139,13 @@ async def one_transaction(schema: str) -> AsyncIterator[tuple[OneTransaction, Ve
 async def reads_at(events: int, make_event: MakeEvent) -> dict[str, dict[str, int]]:
     """By verb: what it read."""
     async with filled(events) as schema, one_transaction(schema) as (one, verbs):
-        await _work(one, verbs, make_event)
+        new_id = await _work(one, verbs, make_event)
         await _mend(one, verbs)
-        await _look(one, verbs)
+        await _look(one, new_id)
         return one.found
 
 
-async def _work(one: OneTransaction, verbs: Verbs, make_event: MakeEvent) -> None:
+async def _work(one: OneTransaction, verbs: Verbs, make_event: MakeEvent) -> str:
     horizon = Horizon(SystemClock().monotonic, 0.0)
     sent = [make_event(delivery_id=f"new-{number}") for number in range(CALLS)]
     again = [replace(event, id=f"again-{event.id}") for event in sent]
@@ -183,6 +185,7 @@ async def _work(one: OneTransaction, verbs: Verbs, make_event: MakeEvent) -> Non
     ]
     await one.counted("settle", settle(verbs, settled))
     await one.counted("refresh", refresh(verbs, runs.claims[1], (writes[1],)))
+    return sent[0].id
 
 
 async def _mend(one: OneTransaction, verbs: Verbs) -> None:
@@ -197,15 +200,22 @@ async def _mend(one: OneTransaction, verbs: Verbs) -> None:
     await one.counted("prune on", prunes.prune(verbs, SystemClock().now(), CALLS))
 
 
-async def _look(one: OneTransaction, verbs: Verbs) -> None:
+async def _look(one: OneTransaction, event_id: str) -> None:
     look = Look(one.connection)
     ref = EntityRef("issue", "DONE-500")
     await one.counted("backlog", backlog(look, None))
-    await one.counted("event", event_detail(look, "old-event-500"))
-    await one.counted("find_events", find_events(look, EventFilter(), Page(limit=CALLS)))
-    runs = await one.counted("find_runs", find_runs(look, RunFilter(), Page(limit=CALLS)))
-    await one.counted("run", run_detail(look, runs[0].id))
-    await one.counted("writes", writes_of(look, ref, Page(limit=CALLS)))
+    page = Page(limit=CALLS)
+    asked = {
+        "event": event_detail(TEXTS, "old-event-500"),
+        "event by its beginning": event_detail(TEXTS, event_id[:8]),
+        "events": find_events(TEXTS, EventFilter(), page),
+        "runs": find_runs(RunFilter(), page),
+        "run": run_detail(TEXTS, 500),
+        "writes": writes_of(TEXTS, ref, page),
+        "headers": headers_of_run(TEXTS, 500, CALLS),
+    }
+    for name, search in asked.items():
+        await one.counted(name, answer_later(search, look.rows))
 
 
 @pytest.mark.slow

@@ -3,8 +3,10 @@
 from typing import Any
 
 from tidegate.core.entities import EntityRef
+from tidegate.core.events import StoredEvent
 from tidegate.core.inspection import AttemptRecord, EventRecord, RunRecord, WriteRecord
 from tidegate.core.lifecycle import EventState, RunState
+from tidegate.core.runs import RunClaim
 from tidegate.engines.instants import from_us, optional_time
 from tidegate.engines.stored import decode_trail
 
@@ -73,6 +75,25 @@ def run_record(row: Row) -> RunRecord:
         finished_at=optional_time(finished_us),
         detail=detail,
         superseded_by=superseded_by,
+    )
+
+
+def run_claim(run_id: int, token: int, columns: Row, event: StoredEvent) -> RunClaim:
+    """From processor, config, kind, resource_key, lane, event_count, failures, expirations, version."""
+    processor, config, kind, resource_key, lane, count, failures, expirations, version = columns
+    return RunClaim(
+        run_id=run_id,
+        token=token,
+        processor=processor,
+        config=config,
+        kind=kind,
+        resource_key=resource_key,
+        lane=lane,
+        event=event,
+        event_count=count,
+        failures=failures,
+        expirations=expirations,
+        version=version,
     )
 
 

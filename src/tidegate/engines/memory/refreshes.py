@@ -19,7 +19,12 @@ def refresh(store: Store, claim: RunClaim, writes: Sequence[EntityWrite]) -> Non
         return
     _overwrite(store, claim, writes)
     if run.lane is not None:
-        run = max((other for other in store.runs.values() if other.lane == run.lane), key=_newest)
+        # Runs from this one on: should an older one have a newer event, that was turned away, or is applied and
+        # comes back with the claim.
+        on_lane = (
+            other for other in store.runs.values() if other.lane == run.lane and other.id >= claim.run_id
+        )
+        run = max(on_lane, key=_newest)
     elif any(_is_pending_twin(run, other) for other in store.live_runs.values()):
         return
     owe(store, run, None, LATE_WRITE)

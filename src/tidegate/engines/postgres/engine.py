@@ -27,14 +27,7 @@ from tidegate.core.plans import Staged
 from tidegate.core.ports import Accepted, Clock, EnqueueOutcome
 from tidegate.core.runs import EntityWrite, EventClaim, Released, Routing, RunClaim, Settlement
 from tidegate.core.samples import Sample
-from tidegate.engines.instants import to_us
-from tidegate.engines.postgres.batches import Batches
-from tidegate.engines.postgres.bell import Bell
-from tidegate.engines.postgres.calls import Verbs
-from tidegate.engines.postgres.events import EventsLent, claim_events, enqueue, give_back_events, route
-from tidegate.engines.postgres.horizon import LOOK_SECONDS, Horizon
-from tidegate.engines.postgres.inspecting import (
-    backlog,
+from tidegate.engines.inspecting import (
     event_detail,
     find_events,
     find_runs,
@@ -42,6 +35,13 @@ from tidegate.engines.postgres.inspecting import (
     run_detail,
     writes_of,
 )
+from tidegate.engines.instants import to_us
+from tidegate.engines.postgres.batches import Batches
+from tidegate.engines.postgres.bell import Bell
+from tidegate.engines.postgres.calls import Verbs
+from tidegate.engines.postgres.events import EventsLent, claim_events, enqueue, give_back_events, route
+from tidegate.engines.postgres.horizon import LOOK_SECONDS, Horizon
+from tidegate.engines.postgres.inspecting import TEXTS, backlog
 from tidegate.engines.postgres.lineage import StageCall, stage
 from tidegate.engines.postgres.mending import AT_ONCE, Prunes, dead_runs, mend
 from tidegate.engines.postgres.opening import open_database
@@ -50,7 +50,7 @@ from tidegate.engines.postgres.runs import RunsLent, claim_runs, renew
 from tidegate.engines.postgres.samples import keep_sample, samples_since
 from tidegate.engines.postgres.searching import EVENT_TABLES
 from tidegate.engines.postgres.settling import SettleCall, Settled, refresh, settle
-from tidegate.engines.searching import answer_later, blueprints, search_entities, search_events
+from tidegate.engines.searching import Search, answer_later, blueprints, search_entities, search_events
 from tidegate.engines.wakeups import Wakeups, Work
 from tidegate.postgres import Connections, Release, ServerAddress
 
@@ -242,8 +242,7 @@ class PostgresEngine:
             self._bell.ring(Work.RUNS)
 
     async def headers(self, run_id: int, limit: int) -> list[EventHeaders]:
-        async with self._reader.look() as look:
-            return await headers_of_run(look, run_id, limit)
+        return await self._ask(headers_of_run(TEXTS, run_id, limit))
 
     async def wait(self, timeout_seconds: float, *, events: bool = True, runs: bool = True) -> None:
         wants = {Work.EVENTS: events, Work.RUNS: runs}
@@ -285,39 +284,33 @@ class PostgresEngine:
             return await backlog(look, given_us)
 
     async def find_events(self, where: EventFilter, page: Page) -> list[EventRecord]:
-        async with self._reader.look() as look:
-            return await find_events(look, where, page)
+        return await self._ask(find_events(TEXTS, where, page))
 
     async def search_events(self, where: EventFilter, page: Page, seconds: float) -> EventsFound:
-        async with self._reader.look() as look:
-            search = search_events(EVENT_TABLES, where, page, seconds, self._clock.monotonic)
-            return await answer_later(search, look.rows)
+        return await self._ask(search_events(EVENT_TABLES, where, page, seconds, self._clock.monotonic))
 
     async def event(self, event_id: str) -> EventDetail:
-        async with self._reader.look() as look:
-            return await event_detail(look, event_id)
+        return await self._ask(event_detail(TEXTS, event_id))
 
     async def find_runs(self, where: RunFilter, page: Page) -> list[RunRecord]:
-        async with self._reader.look() as look:
-            return await find_runs(look, where, page)
+        return await self._ask(find_runs(where, page))
 
     async def run(self, run_id: int) -> RunDetail:
-        async with self._reader.look() as look:
-            return await run_detail(look, run_id)
+        return await self._ask(run_detail(TEXTS, run_id))
 
     async def writes(self, ref: EntityRef, page: Page) -> list[WriteRecord]:
-        async with self._reader.look() as look:
-            return await writes_of(look, ref, page)
+        return await self._ask(writes_of(TEXTS, ref, page))
 
     async def blueprints(self) -> list[BlueprintCount]:
-        async with self._reader.look() as look:
-            return await answer_later(blueprints(), look.rows)
+        return await self._ask(blueprints())
 
     async def search_entities(
         self, where: EntityFilter, after: EntityRef | None, limit: int, seconds: float
     ) -> EntitiesFound:
+        return await self._ask(search_entities(where, after, limit, seconds, self._clock.monotonic))
+
+    async def _ask(self, search: Search[ResultT]) -> ResultT:
         async with self._reader.look() as look:
-            search = search_entities(where, after, limit, seconds, self._clock.monotonic)
             return await answer_later(search, look.rows)
 
     async def redrive(self, where: RunFilter, limit: int) -> int:

@@ -7,7 +7,11 @@ from tidegate.core.runs import RunClaim
 from tidegate.engines.postgres.calls import Verbs
 from tidegate.engines.postgres.events import LOST_DATA
 from tidegate.engines.postgres.horizon import Lows
+from tidegate.engines.records import run_claim
 from tidegate.engines.stored import UnreadableError, read_event
+
+_COLUMNS = 8
+"""Of a run, as `run_claim` takes them, but for its version, which comes after the event."""
 
 
 class RunsLent(NamedTuple):
@@ -44,27 +48,14 @@ async def claim_runs(
 
 
 async def _read(verbs: Verbs, row: tuple[Any, ...]) -> RunClaim | None:
-    run_id, token, processor, config, kind, resource_key, lane, count, failures, expirations, *rest = row
-    *stored, version, _ = rest
+    run_id, token, *rest = row
+    columns, stored, version = rest[:_COLUMNS], rest[_COLUMNS:-2], rest[-2]
     try:
         event = read_event(tuple(stored))
     except UnreadableError as error:
         await verbs.call("bury_run", its_id=run_id, its_token=token, why=f"{LOST_DATA}{error}")
         return None
-    return RunClaim(
-        run_id=run_id,
-        token=token,
-        processor=processor,
-        config=config,
-        kind=kind,
-        resource_key=resource_key,
-        lane=lane,
-        event=event,
-        event_count=count,
-        failures=failures,
-        expirations=expirations,
-        version=version,
-    )
+    return run_claim(run_id, token, (*columns, version), event)
 
 
 async def renew(verbs: Verbs, claims: Sequence[RunClaim]) -> frozenset[int]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.errors import ConfigurationError
@@ -28,8 +29,16 @@ from tidegate.core.plans import Staged
 from tidegate.core.ports import Clock, EnqueueOutcome
 from tidegate.core.runs import EntityWrite, EventClaim, Routing, RunClaim, Settlement
 from tidegate.core.samples import Sample
+from tidegate.engines.inspecting import (
+    event_detail,
+    find_events,
+    find_runs,
+    headers_of_run,
+    run_detail,
+    writes_of,
+)
 from tidegate.engines.instants import optional_time, to_us
-from tidegate.engines.searching import answer, blueprints, search_entities, search_events
+from tidegate.engines.searching import Search, answer, blueprints, search_entities, search_events
 from tidegate.engines.sqlite.database import SqliteError
 from tidegate.engines.sqlite.doorbell import Doorbell
 from tidegate.engines.sqlite.events import (
@@ -39,15 +48,7 @@ from tidegate.engines.sqlite.events import (
     give_back_events,
     route,
 )
-from tidegate.engines.sqlite.inspecting import (
-    backlog,
-    event_detail,
-    find_events,
-    find_runs,
-    headers_of_run,
-    run_detail,
-    writes_of,
-)
+from tidegate.engines.sqlite.inspecting import TEXTS, backlog
 from tidegate.engines.sqlite.lineage import stage
 from tidegate.engines.sqlite.mending import discard, prune, redrive
 from tidegate.engines.sqlite.reader import Reader
@@ -63,6 +64,8 @@ from tidegate.engines.wakeups import Wakeups, Work
 
 POLL_SECONDS = 0.5
 """How soon a waiter looks again by itself if other processes that share the file cannot ring it."""
+
+ResultT = TypeVar("ResultT")
 
 
 class SqliteEngine:
@@ -177,7 +180,7 @@ class SqliteEngine:
         await self._writer.commit(lambda tx: refresh(tx, claim, writes))
 
     async def headers(self, run_id: int, limit: int) -> list[EventHeaders]:
-        return await self._reader.look(lambda database: headers_of_run(database, run_id, limit))
+        return await self._ask(headers_of_run(TEXTS, run_id, limit))
 
     async def wait(self, timeout_seconds: float, *, events: bool = True, runs: bool = True) -> None:
         wants = {Work.EVENTS: events, Work.RUNS: runs}
@@ -204,31 +207,34 @@ class SqliteEngine:
         return await self._reader.look(lambda database: backlog(database, now_us))
 
     async def find_events(self, where: EventFilter, page: Page) -> list[EventRecord]:
-        return await self._reader.look(lambda database: find_events(database, where, page))
+        return await self._ask(find_events(TEXTS, where, page))
 
     async def search_events(self, where: EventFilter, page: Page, seconds: float) -> EventsFound:
         search = search_events(EVENT_TABLES, where, page, seconds, self._clock.monotonic)
-        return await self._reader.look(lambda database: answer(search, database.rows))
+        return await self._ask(search)
 
     async def event(self, event_id: str) -> EventDetail:
-        return await self._reader.look(lambda database: event_detail(database, event_id))
+        return await self._ask(event_detail(TEXTS, event_id))
 
     async def find_runs(self, where: RunFilter, page: Page) -> list[RunRecord]:
-        return await self._reader.look(lambda database: find_runs(database, where, page))
+        return await self._ask(find_runs(where, page))
 
     async def run(self, run_id: int) -> RunDetail:
-        return await self._reader.look(lambda database: run_detail(database, run_id))
+        return await self._ask(run_detail(TEXTS, run_id))
 
     async def writes(self, ref: EntityRef, page: Page) -> list[WriteRecord]:
-        return await self._reader.look(lambda database: writes_of(database, ref, page))
+        return await self._ask(writes_of(TEXTS, ref, page))
 
     async def blueprints(self) -> list[BlueprintCount]:
-        return await self._reader.look(lambda database: answer(blueprints(), database.rows))
+        return await self._ask(blueprints())
 
     async def search_entities(
         self, where: EntityFilter, after: EntityRef | None, limit: int, seconds: float
     ) -> EntitiesFound:
         search = search_entities(where, after, limit, seconds, self._clock.monotonic)
+        return await self._ask(search)
+
+    async def _ask(self, search: Search[ResultT]) -> ResultT:
         return await self._reader.look(lambda database: answer(search, database.rows))
 
     async def redrive(self, where: RunFilter, limit: int) -> int:

@@ -13,7 +13,8 @@ from tidegate.engines.sqlite.outcomes import conclude
 from tidegate.engines.sqlite.transaction import Transaction
 
 _LANE = "SELECT lane FROM runs WHERE id = ?"
-# Only runs from this one on can have a newer event of the lane: no index is kept for so rare a question.
+# Runs from this one on: should an older one have a newer event, that was turned away, or is applied and comes back with
+# the claim. No index is kept for so rare a question.
 _NEWEST_OF_LANE = "SELECT id FROM runs WHERE id >= ? AND lane = ? ORDER BY newest_seq DESC, id DESC LIMIT 1"
 _RUN = (
     "SELECT runs.state, runs.processor, runs.config, runs.kind, runs.resource_key, runs.lane, events.seq,"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from tidegate.core.lifecycle import RunState
 from tidegate.core.runs import Released, RunClaim
+from tidegate.engines.records import run_claim
 from tidegate.engines.settlements import EXPIRED
 from tidegate.engines.sqlite.database import CorruptError, Row
 from tidegate.engines.sqlite.events import EVENT_COLUMNS
@@ -95,20 +96,7 @@ def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
     except CorruptError as error:
         reason = str(error)
         raise DamageError(lambda later: _kill(later, run_id, reason)) from error
-    (
-        state,
-        old_token,
-        claimed_us,
-        processor,
-        config,
-        kind,
-        resource_key,
-        lane,
-        count,
-        failures,
-        expirations,
-        version,
-    ) = row[:_RUN_COLUMNS]
+    state, old_token, claimed_us, *named, expirations, version = row[:_RUN_COLUMNS]
     if state == RunState.CLAIMED:
         expirations += 1
         record_attempt(tx, run_id, old_token, claimed_us, EXPIRED)
@@ -118,20 +106,7 @@ def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
     tx.run(_LEND, (run_id, tx.lease_end_us, token, tx.now_us, expirations))
     if caught_up:
         conclude(tx, run_id)
-    return RunClaim(
-        run_id=run_id,
-        token=token,
-        processor=processor,
-        config=config,
-        kind=kind,
-        resource_key=resource_key,
-        lane=lane,
-        event=event,
-        event_count=count,
-        failures=failures,
-        expirations=expirations,
-        version=version,
-    )
+    return run_claim(run_id, token, (*named, expirations, version), event)
 
 
 def _kill(tx: Transaction, run_id: int, reason: str) -> None:

@@ -385,7 +385,8 @@ BEGIN
         RETURN false;
     END IF;
     made := overwrite(now_us, known, its_token, its_seq, blueprints, identifiers, upserts, digests, refresh_lanes);
-    -- Only runs from this one on can have a newer event of the lane; those of a lane are of one resource, if of any.
+    -- Runs from this one on: should an older one have a newer event, that was turned away, or is applied and comes back
+    -- with the claim. The runs of a lane are of one resource, if of any.
     IF known.resource_key IS NOT NULL THEN
         SELECT id INTO newest FROM runs
             WHERE resource_key = known.resource_key AND lane = known.lane AND id + 0 >= its_id
