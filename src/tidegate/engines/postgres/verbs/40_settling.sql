@@ -56,12 +56,16 @@ BEGIN
         SELECT * FROM unnest(blueprints, identifiers, actions, reasons, documents, digests, refresh_lanes)
             AS given (blueprint, identifier, action, reason, document, digest, refresh_lane)
     LOOP
-        entity := entity_of(write.blueprint, write.identifier);
+        SELECT * INTO known FROM entities WHERE blueprint = write.blueprint AND identifier = write.identifier
+            FOR NO KEY UPDATE;
+        IF NOT FOUND THEN
+            entity := entity_of(write.blueprint, write.identifier);
+            SELECT * INTO known FROM entities WHERE id = entity;
+        END IF;
         INSERT INTO writes (seq, entity_id, run_id, event_seq, at_us, action, reason, document)
-        VALUES (nextval('write_seqs'), entity, claim.id, claim.newest_seq, now_us, write.action, write.reason,
+        VALUES (nextval('write_seqs'), known.id, claim.id, claim.newest_seq, now_us, write.action, write.reason,
             write.document);
         CONTINUE WHEN write.digest IS NULL;
-        SELECT * INTO known FROM entities WHERE id = entity;
         IF known.stamp > claim.token AND known.run_id <> claim.id AND known.digest <> write.digest THEN
             why := format('refresh: runs %s and %s wrote %s at the same time', known.run_id, claim.id,
                 write.blueprint || '/' || write.identifier);
@@ -79,7 +83,7 @@ BEGIN
         END IF;
         UPDATE entities SET stamp = its_order, digest = write.digest, run_id = claim.id,
             refresh_lane = write.refresh_lane
-        WHERE id = entity;
+        WHERE id = known.id;
     END LOOP;
 END
 $$;
@@ -243,12 +247,18 @@ DECLARE
     high integer;
     stamped bigint[];
     passed record;
+    ended integer[] := '{}';
+    began bigint[] := '{}';
+    owed owed_refresh[];
+    shrinks boolean;
+    may_spare boolean;
 BEGIN
     PERFORM hold_lanes(ARRAY(SELECT lane FROM runs WHERE id = ANY (ids)) || lanes);
     IF cardinality(processors) > 0 THEN
         PERFORM note_processors(processors);
     END IF;
     PERFORM 1 FROM runs WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
+    may_spare := EXISTS (SELECT FROM doomed WHERE run_id = ANY (ids));
     PERFORM 1 FROM unnest(blueprints, identifiers) AS given (blueprint, identifier)
         JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier
         ORDER BY entities.blueprint, entities.identifier FOR NO KEY UPDATE OF entities;
@@ -264,8 +274,8 @@ BEGIN
             it.version);
         change := ARRAY[change[1] + (it.state = 'ready')::int, change[2] + 1, change[3] + (it.state = 'dead')::int];
         touched := touched || it.id;
-        INSERT INTO attempts (token, run_id, started_us, finished_us, outcome, detail, trail, fetched)
-            VALUES (it.token, it.id, claim.claimed_us, now_us, it.outcome, it.detail, it.trail, it.fetched);
+        ended := ended || place;
+        began := began || claim.claimed_us;
         low := array_position(writers, place);
         high := low + cardinality(array_positions(writers, place)) - 1;
         SELECT blueprints[low:high] AS blueprints, identifiers[low:high] AS identifiers, actions[low:high] AS actions,
@@ -291,25 +301,28 @@ BEGIN
             PERFORM tally(0, (made = 'ready')::int, (made = 'held')::int, 0, 0) WHERE made IS NOT NULL;
             woke := woke OR coalesce(made = 'ready', false);
         END LOOP;
-        IF mine.blueprints IS NOT NULL OR dropped.blueprints IS NOT NULL OR it.delay_us IS NULL THEN
+        owed := '{}';
+        shrinks := it.completes AND (dropped.blueprints IS NOT NULL OR 'delete' = ANY (mine.actions));
+        IF shrinks THEN
             stamped := overlapped(claim, mine.blueprints, mine.identifiers);
+        END IF;
+        IF mine.blueprints IS NOT NULL THEN
+            owed := ARRAY(SELECT journal(now_us, claim, mine.blueprints, mine.identifiers, mine.actions, mine.reasons,
+                mine.documents, mine.digests, mine.refresh_lanes, deleted));
+        END IF;
+        IF shrinks THEN
+            owed := owed || ARRAY(SELECT shrink(claim, dropped.blueprints, dropped.identifiers, mine.blueprints,
+                mine.identifiers, mine.actions, mine.refresh_lanes, stamped));
+        END IF;
+        IF may_spare AND it.delay_us IS NULL THEN
+            owed := owed || ARRAY(SELECT spare(claim, mine.blueprints, mine.identifiers, mine.digests));
+        END IF;
+        IF cardinality(owed) > 0 THEN
             FOR owing IN
                 SELECT * FROM (
-                    SELECT DISTINCT ON (found.run_id) found.* FROM (
-                        SELECT 1 AS part, written.* FROM journal(now_us, claim, mine.blueprints, mine.identifiers,
-                            mine.actions, mine.reasons, mine.documents, mine.digests, mine.refresh_lanes, deleted)
-                            WITH ORDINALITY AS written
-                        UNION ALL
-                        SELECT 2, shrunk.* FROM shrink(claim, dropped.blueprints, dropped.identifiers, mine.blueprints,
-                            mine.identifiers, mine.actions, mine.refresh_lanes, stamped) WITH ORDINALITY AS shrunk
-                        WHERE it.completes
-                        UNION ALL
-                        SELECT 3, spared.* FROM spare(claim, mine.blueprints, mine.identifiers, mine.digests)
-                            WITH ORDINALITY AS spared
-                        WHERE it.delay_us IS NULL
-                    ) AS found
-                    WHERE found.run_id IS NOT NULL ORDER BY found.run_id, found.part, found.ordinality
-                ) AS firsts ORDER BY part, ordinality
+                    SELECT DISTINCT ON (run_id) * FROM unnest(owed) WITH ORDINALITY AS found (run_id, entity_lane, why, part)
+                    WHERE run_id IS NOT NULL ORDER BY run_id, part
+                ) AS firsts ORDER BY part
             LOOP
                 touched := touched || owe(now_us, owing.run_id, owing.entity_lane, owing.why);
                 woke := true;
@@ -317,6 +330,9 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
+    INSERT INTO attempts (token, run_id, started_us, finished_us, outcome, detail, trail, fetched)
+        SELECT tokens[place], ids[place], began_us, now_us, outcomes[place], details[place], trails[place], fetched[place]
+        FROM unnest(ended, began) AS one (place, began_us);
     PERFORM tally(0, change[1], 0, -change[2], change[3]);
     PERFORM conclude(now_us, touched);
 END
