@@ -275,6 +275,7 @@ def body_in_time(limits, pieces):
 
         async def receive():
             wait, data = left.pop(0)
+            await asyncio.sleep(0)  # time passes while it is waited for
             loop.seconds += wait
             for _ in range(3):
                 await asyncio.sleep(0)  # timers that are due fire between two turns

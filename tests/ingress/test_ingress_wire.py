@@ -459,6 +459,18 @@ def test_wish_for_an_upgrade_is_ignored_and_the_body_kept(serve_on_each_loop, sp
 # --- Pipelining ---------------------------------------------------------------------------------------
 
 
+def test_an_answer_comes_in_one_piece(serve_on_each_loop):
+    async def scenario(edge):
+        wire = await edge.wire()
+        for _ in range(10):
+            await wire.send(WHOLE)
+            head, _, body = (await wire.reader.read(65_536)).partition(b"\r\n\r\n")
+            assert b"content-length: %d" % len(body) in head
+            assert body.endswith(b"}")
+
+    serve_on_each_loop(scenario)
+
+
 def test_pipelined_requests_are_answered_in_order(serve_on_each_loop):
     async def scenario(edge):
         wire = await edge.wire()

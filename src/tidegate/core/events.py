@@ -1,6 +1,6 @@
 """Live events: one webhook delivery each, with its raw body kept as received."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -32,6 +32,9 @@ class EventHeaders(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def items(self) -> ItemsView[str, str]:
+        return self._values.items()  # the inherited view looks each name up
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._values

@@ -26,7 +26,7 @@ def delivery_hash(delivery_id: str) -> int:
 
 def encode_headers(headers: Mapping[str, str]) -> bytes:
     """Headers as they are stored."""
-    return msgspec.json.encode(dict(headers))
+    return msgspec.json.encode(dict(headers.items()))
 
 
 def decode_all_headers(documents: Iterable[bytes]) -> list[EventHeaders]:

@@ -1,14 +1,16 @@
 """Reads a request's body as it arrives: bounded in bytes, in time, and in memory over all requests together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.limits import IngressLimits
+from tidegate.pipeline.bounded import within
 
 Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Receive: TypeAlias = Callable[[], Coroutine[Any, Any, Message]]
 
 FREE_BYTES = 64 * 1024
 """What every body may hold uncounted, so that small deliveries go on while large ones fill the memory."""
@@ -66,40 +68,62 @@ def too_large(limit: int) -> Refusal:
     return Refusal(413, "too-large", f"the body is larger than {limit} bytes", close=True)
 
 
+@dataclass(eq=False, slots=True)
+class _Arriving:
+    """A body of which some has come."""
+
+    hold: BodyHold
+    limits: IngressLimits
+    max_bytes: int
+    chunks: list[bytes] = field(default_factory=list[bytes])
+    size: int = 0
+
+    def add(self, message: Message) -> bytes | Refusal | None:
+        """The whole body, if this is its end. Raises SenderGoneError."""
+        if message["type"] == "http.disconnect":
+            raise SenderGoneError
+        chunk: bytes = message.get("body", b"")
+        self.chunks.append(chunk)
+        self.size += len(chunk)
+        if self.size > self.max_bytes:
+            return too_large(self.max_bytes)
+        if not self.hold.grow_to(self.size):
+            return _no_room(self.limits)
+        if message.get("more_body", False):
+            return None
+        return chunk if len(self.chunks) == 1 else b"".join(self.chunks)
+
+    @property
+    def seconds(self) -> float:
+        """How long it may take, for all that has come of it."""
+        earned = self.limits.body_grace_seconds + self.size / self.limits.min_body_bytes_per_second
+        return min(earned, self.limits.body_timeout_seconds)
+
+
 async def read_body(
     receive: Receive, hold: BodyHold, limits: IngressLimits, max_bytes: int
 ) -> bytes | Refusal:
     """Read to the end of the body. Raises SenderGoneError if the connection ends first.
 
     The deadline moves with the body: every `min_body_bytes_per_second` bytes earn a second, up to the total.
+    A small body has come with its headers, and needs no timer.
     """
     start = asyncio.get_running_loop().time()
-    chunks: list[bytes] = []
-    size = 0
+    body = _Arriving(hold, limits, max_bytes)
     try:
-        async with asyncio.timeout_at(start + limits.body_grace_seconds) as deadline:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise SenderGoneError
-                chunk: bytes = message.get("body", b"")
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > max_bytes:
-                    return too_large(max_bytes)
-                if not hold.grow_to(size):
-                    return _no_room(limits)
-                if not message.get("more_body", False):
-                    return chunk if len(chunks) == 1 else b"".join(chunks)
-                earned = limits.body_grace_seconds + size / limits.min_body_bytes_per_second
-                deadline.reschedule(start + min(earned, limits.body_timeout_seconds))
+        outcome = body.add(await within(limits.body_grace_seconds, receive()))
+        if outcome is None:
+            async with asyncio.timeout_at(start + body.seconds) as deadline:
+                while (outcome := body.add(await receive())) is None:
+                    deadline.reschedule(start + body.seconds)
     except TimeoutError:
         return Refusal(
             408,
             "slow-body",
-            f"the body came too slowly: {size} bytes arrived in time. Send it again",
+            f"the body came too slowly: {body.size} bytes arrived in time. Send it again",
             close=True,
         )
+    return outcome
 
 
 def _no_room(limits: IngressLimits) -> Refusal:

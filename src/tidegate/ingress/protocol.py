@@ -29,27 +29,53 @@ _LARGE_HEADERS = Refusal(431, "headers-too-large", "the headers are too large or
 _WRONG_VERSION = Refusal(400, "bad-request", "the HTTP version must be 1.0 or 1.1", close=True)
 
 
+_HELD_BYTES = 64 * 1024
+"""More is sent at once, so that whoever writes it notices when the other side does not read."""
+
+
 class _RequestRefusedError(Exception):
     """Raised in a parser callback to stop the parser, which then cannot go on."""
 
 
 class _LingeringTransport(asyncio.Transport):
-    """What requests write to: its `close` leaves the sender time to read the answer."""
+    """What requests write to: its `close` leaves the sender time to read the answer.
 
-    def __init__(self, raw: asyncio.Transport, close: Callable[[], None]) -> None:
+    What is written in one turn of the loop leaves in one piece: an answer's head and body cost one call of the
+    system, and one packet.
+    """
+
+    def __init__(
+        self, raw: asyncio.Transport, close: Callable[[], None], loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__()
         self.raw = raw
         self._close = close
+        self._loop = loop
+        self._held = b""
         self.closing = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self.is_closing():
-            self.raw.write(data)
+        if self.is_closing():
+            return
+        if self._held:
+            self._held += data
+        elif data:
+            self._held = bytes(data)
+            self._loop.call_soon(self.flush)
+        if len(self._held) > _HELD_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is held."""
+        held, self._held = self._held, b""
+        if held and not self.raw.is_closing():
+            self.raw.write(held)
 
     def is_closing(self) -> bool:
         return self.closing or self.raw.is_closing()
 
     def close(self) -> None:
+        self.flush()
         self._close()
 
 
@@ -87,7 +113,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
         self._raw = transport
-        self.transport = _LingeringTransport(transport, self._close)
+        self.transport = _LingeringTransport(transport, self._close, self.loop)
         refusal = self._ledger.admit(self, self.client[0] if self.client else "")
         if refusal is not None:
             self._report(refusal)
@@ -219,6 +245,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._rest()
 
     def on_response_complete(self) -> None:
+        if isinstance(self.transport, _LingeringTransport):
+            self.transport.flush()
         self._unanswered -= 1
         super().on_response_complete()
         if self.transport.is_closing() or self._unanswered:
@@ -297,6 +325,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if raw is None or raw.is_closing() or not isinstance(self.transport, _LingeringTransport):
             return
         self._deaf = True
+        self.transport.flush()
         self.transport.closing = True
         self._unset_keepalive_if_required()
         self._arm(self._limits.linger_seconds, raw.abort)

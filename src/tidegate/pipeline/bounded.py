@@ -1,4 +1,4 @@
-"""A time limit for the author's code that costs nothing where the code answers at once."""
+"""A time limit that costs nothing where what is bounded answers at once."""
 
 import asyncio
 import types
