@@ -32,7 +32,7 @@ INSERT INTO runs (id, due_us, created_us, changed_us, newest_seq, holds_lane, st
     resource_key, lane, path, detail)
     SELECT nextval('run_ids'), 1764000000000000 + number, 0, 0, seq, true, 'ready', 'IssueProcessor', 'issue', 'issue',
         'OLD-' || number, md5(number::text), '/webhook', '' FROM made WHERE number % 2 = 1;
-INSERT INTO event_runs (event_seq, run_id) SELECT newest_seq, id FROM runs;
+INSERT INTO event_runs (event_seq, run_id) SELECT newest_seq, id FROM runs WHERE state = 'ready';
 INSERT INTO counters (backend, queued_events, ready_runs) VALUES (0, {events} / 2, {events} / 2);
 DROP TABLE made;
 """

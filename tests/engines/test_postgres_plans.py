@@ -34,7 +34,7 @@ from tidegate.engines.postgres.horizon import Horizon
 from tidegate.engines.postgres.inspecting import TEXTS, backlog
 from tidegate.engines.postgres.lineage import StageCall, stage
 from tidegate.engines.postgres.mending import Prunes, dead_runs, mend
-from tidegate.engines.postgres.reader import Look
+from tidegate.engines.postgres.reader import Look, settings_of
 from tidegate.engines.postgres.runs import claim_runs, renew
 from tidegate.engines.postgres.settling import SettleCall, refresh, settle
 from tidegate.engines.searching import answer_later
@@ -76,6 +76,9 @@ INSERT INTO counters (backend, dead_runs) VALUES (1, {events} / 50);
 DROP TABLE old;
 """
 
+LOOKS = frozenset({"backlog", "dead_runs"})
+"""They are planned anew each time, and a server that still takes the tables for empty may sort instead."""
+
 READS = """
 SELECT relname, pg_stat_get_xact_numscans(pg_class.oid), pg_stat_get_xact_tuples_returned(pg_class.oid)
 FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'i')
@@ -113,15 +116,16 @@ class OneTransaction(Connections):
 
 
 @asynccontextmanager
-async def filled(events: int) -> AsyncIterator[str]:
-    """A schema with so many events that wait, and so many that are done."""
+async def filled(events: int, analyzed: str) -> AsyncIterator[str]:
+    """A schema with so many events that are done, and so many that wait, `analyzed` at some time."""
     async with emptied(take_schema()) as schema:
         async with on_postgres(SystemClock(), schema):
             pass
         async with await psycopg.AsyncConnection.connect(server().url(), autocommit=True) as connection:
-            for script in (BACKLOG, HISTORY):
+            for time, script in (("empty", ""), ("done", HISTORY), ("waiting", BACKLOG)):
                 await connection.execute(script.format(schema=schema, events=events))
-            await connection.execute("ANALYZE")
+                if time == analyzed:
+                    await connection.execute("ANALYZE")
         yield schema
 
 
@@ -136,11 +140,12 @@ async def one_transaction(schema: str) -> AsyncIterator[tuple[OneTransaction, Ve
         await connection.rollback()
 
 
-async def reads_at(events: int, make_event: MakeEvent) -> dict[str, dict[str, int]]:
+async def reads_at(events: int, analyzed: str, make_event: MakeEvent) -> dict[str, dict[str, int]]:
     """By verb: what it read."""
-    async with filled(events) as schema, one_transaction(schema) as (one, verbs):
+    async with filled(events, analyzed) as schema, one_transaction(schema) as (one, verbs):
         new_id = await _work(one, verbs, make_event)
         await _mend(one, verbs)
+        await one.connection.execute(settings_of(verbs.release))
         await _look(one, new_id)
         return one.found
 
@@ -219,9 +224,10 @@ async def _look(one: OneTransaction, event_id: str) -> None:
 
 
 @pytest.mark.slow
-def test_no_verb_reads_more_because_more_is_stored(make_event: MakeEvent) -> None:
+@pytest.mark.parametrize("analyzed", ["empty", "done", "waiting"])
+def test_no_verb_reads_more_because_more_is_stored(analyzed: str, make_event: MakeEvent) -> None:
     async def check() -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
-        return await reads_at(SMALL, make_event), await reads_at(LARGE, make_event)
+        return await reads_at(SMALL, analyzed, make_event), await reads_at(LARGE, analyzed, make_event)
 
     small, large = asyncio.run(check())
     tables = {
@@ -242,10 +248,12 @@ def test_no_verb_reads_more_because_more_is_stored(make_event: MakeEvent) -> Non
         if (reads := {t: n for t, n in found.items() if t in tables})
     }
     assert walked == {}
+    looks = LOOKS if analyzed == "empty" else frozenset()
     more = {
         name: (total, before)
         for name, found in large.items()
-        if (total := sum(found.values())) > (before := sum(small[name].values())) * SLACK
+        if name not in looks
+        and (total := sum(found.values())) > (before := sum(small[name].values())) * SLACK
     }
     assert more == {}
     assert all(sum(found.values()) for found in small.values())

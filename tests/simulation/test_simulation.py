@@ -27,6 +27,14 @@ def test_random_schedules_on_sqlite_end_with_the_right_catalog(first: int) -> No
     assert not wrong, f"make simulate SEED={next(iter(wrong))} ARGS=--engine=sqlite"
 
 
+@pytest.mark.parametrize("first", range(2_000_000, 2_000_020, 10))
+def test_random_schedules_on_postgresql_end_with_the_right_catalog(first: int) -> None:
+    wrong = {
+        seed: found for seed in range(first, first + 10) if (found := attempt(seed, ENGINES["postgres"]))
+    }
+    assert not wrong, f"make simulate SEED={next(iter(wrong))} ARGS=--engine=postgres"
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_seed_says_all_about_a_schedule(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
     told: list[str] = []
@@ -39,7 +47,7 @@ def test_a_seed_says_all_about_a_schedule(engine: str, capsys: pytest.CaptureFix
 
 def test_the_engines_are_told_the_same_and_end_the_same() -> None:
     for seed in range(5):
-        assert attempt(seed, ENGINES["memory"]) == attempt(seed, ENGINES["sqlite"]) == []
+        assert [attempt(seed, opened) for opened in ENGINES.values()] == [[], [], []]
 
 
 def test_every_fault_and_style_is_drawn() -> None:

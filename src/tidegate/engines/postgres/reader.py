@@ -16,6 +16,15 @@ EVENTS = "(events JOIN event_states USING (seq)) AS events"
 """Events with their states, as the columns of the records name them."""
 
 
+def settings_of(release: Release) -> str:
+    """For a transaction that looks: by indexes, whatever the tables were like when they were analyzed."""
+    return (
+        f'SET LOCAL search_path = "{release.verbs_schema}", "{release.schema}";'
+        f" SET LOCAL statement_timeout = {int(LOOK_SECONDS * 1000)};"
+        " SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One state of the database. Values stand as ? in the text."""
@@ -46,11 +55,7 @@ class Reader:
     @asynccontextmanager
     async def look(self) -> AsyncGenerator[Look]:
         """All that is asked inside sees one state of the database. Raises EngineUnavailableError."""
-        begin = (
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-            f' SET LOCAL search_path = "{self.release.verbs_schema}", "{self.release.schema}";'
-            f" SET LOCAL statement_timeout = {int(LOOK_SECONDS * 1000)}"
-        )
+        begin = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings_of(self.release)}"
         try:
             async with self.connections.use(2 * LOOK_SECONDS) as connection:
                 await connection.execute(query_text(begin))

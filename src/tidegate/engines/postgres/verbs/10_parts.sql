@@ -1,4 +1,8 @@
 -- What the verbs share. Called by verbs only, which set the search path and take the locks.
+--
+-- Rows that are named by their number are not looked for by what a partial index has as its condition: `state IS NOT
+-- DISTINCT FROM 'claimed'` hides it. Where such an index was small when the table was analyzed, the planner takes it and
+-- reads it from end to end, and it may be large by now.
 
 -- The time: the database's own, but for tests, which bring theirs.
 CREATE FUNCTION time_us(given_us bigint) RETURNS bigint LANGUAGE sql AS $$

@@ -111,7 +111,7 @@ $$;
 CREATE FUNCTION give_back_events(given_us bigint, seqs bigint[], tokens bigint[]) RETURNS void
 LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE event_states SET due_us = writing_us(given_us), expirations = expirations - 1 FROM unnest(seqs, tokens) AS given (seq, token)
-    WHERE event_states.seq = given.seq AND event_states.token = given.token AND due_us IS NOT NULL
+    WHERE event_states.seq = given.seq AND event_states.token = given.token AND event_states.state = 'queued'
 $$;
 
 -- An event whose data cannot be read goes DEAD.
@@ -119,7 +119,7 @@ CREATE FUNCTION bury_event(given_us bigint, its_seq bigint, its_token bigint, wh
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE event_states SET state = 'dead', due_us = NULL, finished_us = time_us(given_us), reason = why
-    WHERE seq = its_seq AND token = its_token AND due_us IS NOT NULL;
+    WHERE seq = its_seq AND token = its_token AND state = 'queued';
     IF FOUND THEN
         PERFORM tally(-1, 0, 0, 0, 0);
     END IF;
@@ -150,7 +150,7 @@ BEGIN
         UPDATE event_states SET state = given.state, due_us = NULL, reason = given.reason,
             finished_us = CASE WHEN given.state <> 'routed' THEN now_us END
         FROM unnest(seqs, tokens, states, reasons) WITH ORDINALITY AS given (seq, token, state, reason, place)
-        WHERE event_states.seq = given.seq AND event_states.token = given.token AND due_us IS NOT NULL
+        WHERE event_states.seq = given.seq AND event_states.token = given.token AND event_states.state = 'queued'
         RETURNING place
     )
     SELECT coalesce(array_agg(place), '{}') INTO ended FROM done;

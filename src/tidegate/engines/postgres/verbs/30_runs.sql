@@ -36,7 +36,7 @@ BEGIN
     FROM turns WHERE turn <= most;
     IF fresh < cardinality(chosen) THEN
         INSERT INTO attempts (token, run_id, started_us, outcome, detail)
-            SELECT token, id, claimed_us, 'expired', '' FROM runs WHERE id = ANY (chosen) AND state = 'claimed';
+            SELECT token, id, claimed_us, 'expired', '' FROM runs WHERE id = ANY (chosen) AND state IS NOT DISTINCT FROM 'claimed';
     END IF;
     caught_up := catch_up(chosen);
     RETURN QUERY
@@ -99,7 +99,7 @@ BEGIN
     PERFORM 1 FROM runs WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
     RETURN QUERY
     UPDATE runs SET due_us = writing_us(given_us) + lease_us FROM unnest(ids, tokens) AS given (id, token)
-    WHERE runs.id = given.id AND runs.token = given.token AND state = 'claimed'
+    WHERE runs.id = given.id AND runs.token = given.token AND state IS NOT DISTINCT FROM 'claimed'
     RETURNING runs.id;
 END
 $$;
@@ -130,7 +130,8 @@ BEGIN
             ORDER BY given.place)
         INTO claims
         FROM unnest(ids, tokens) WITH ORDINALITY AS given (id, token, place)
-        JOIN runs ON runs.id = given.id AND runs.token = given.token AND runs.state = 'claimed'
+        JOIN runs ON runs.id = given.id AND runs.token = given.token
+            AND runs.state IS NOT DISTINCT FROM 'claimed'
         JOIN sources ON sources.config = runs.config AND sources.resource_key = coalesce(runs.resource_key, '');
     SELECT array_agg(ROW (given.place, entities.id, given.refresh_lane)::named_entity ORDER BY entities.id) INTO upserts
         FROM unnest(writers, write_blueprints, write_identifiers, write_refresh_lanes)

@@ -70,7 +70,7 @@ BEGIN
         WHERE finished_us >= from_us AND finished_us < before_us AND finished_us IS NOT NULL AND state <> 'dead'
             -- A dead run of a lane, once redriven, needs the newest event that was applied there.
             AND NOT EXISTS (
-                SELECT FROM event_runs JOIN runs ON runs.id = event_runs.run_id AND runs.state = 'applied'
+                SELECT FROM event_runs JOIN runs ON runs.id = event_runs.run_id AND runs.state IS NOT DISTINCT FROM 'applied'
                 JOIN runs AS dead ON dead.lane = runs.lane AND dead.state = 'dead'
                 WHERE event_runs.event_seq = event_states.seq AND runs.newest_seq = event_states.seq AND NOT EXISTS (
                     SELECT FROM runs AS newer WHERE newer.lane = runs.lane AND newer.state = 'applied'
