@@ -155,6 +155,28 @@ def test_what_is_committed_late_is_claimed_at_once(make_event: MakeEvent) -> Non
     asyncio.run(check())
 
 
+def test_what_is_committed_in_another_order_is_claimed_at_once(make_event: MakeEvent) -> None:
+    """The look takes place while no transaction has ended that is newer than those that run."""
+
+    async def check() -> None:
+        async with (
+            engine_and_connection(clock := FakeClock()) as (engine, first),
+            await psycopg.AsyncConnection.connect(server().url()) as second,
+        ):
+            verbs = engine._verbs
+            for other in (first, second):
+                slow = Verbs(_OneConnection(other), verbs.release, 10.0, 1_000_000, clock)
+                await enqueue(slow, [make_event()])
+            assert await claim_all(engine) == []
+            await second.commit()
+            assert await claim_all(engine) == [2]
+            assert await claim_all(engine) == []
+            await first.commit()
+            assert await claim_all(engine) == [1]
+
+    asyncio.run(check())
+
+
 def test_a_transaction_that_never_ends_does_not_keep_the_beginning_back(make_event: MakeEvent) -> None:
     async def check() -> None:
         async with engine_and_connection(clock := FakeClock()) as (engine, other):

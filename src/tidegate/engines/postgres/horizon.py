@@ -29,9 +29,9 @@ class Lows(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What was newest at a time, and the number of the next transaction."""
+    """What was newest at a time, and the number of the transaction that looked."""
 
-    next_number: int
+    own_number: int
     newest_seq: int
     newest_us: int
     at: float
@@ -77,7 +77,7 @@ class Horizon:
         self._look_at = now + self.seconds
         everything = now >= self._full_at
         known = Lows() if everything else self.lows
-        [(oldest, next_number, newest_seq, newest_us, *least)] = await verbs.call(
+        [(oldest, own_number, newest_seq, newest_us, *least)] = await verbs.call(
             "look_low",
             low_seq=known.seq,
             low_lease_us=known.lease_us,
@@ -88,7 +88,7 @@ class Horizon:
         if everything:
             took = self.monotonic() - now
             self._full_at = now + max(FULL_LOOK_SECONDS, took / FULL_LOOK_SHARE)
-        self._learn(Mark(next_number, newest_seq, newest_us, now), oldest, Found(*least), everything)
+        self._learn(Mark(own_number, newest_seq, newest_us, now), oldest, Found(*least), everything)
         return self.lows
 
     def _learn(self, mark: Mark, oldest_running: int, found: Found, everything: bool) -> None:
@@ -96,7 +96,7 @@ class Horizon:
         if former is None or any(now < before for now, before in zip(mark, former, strict=True)):
             # The beginning; or a fail-over, or a step of the server's clock: what was known may be wrong.
             self._mark, self.lows = mark, Lows()
-        elif oldest_running >= former.next_number or mark.at >= former.at + OLD_SECONDS:
+        elif oldest_running >= former.own_number or mark.at >= former.at + OLD_SECONDS:
             newest_us = former.newest_us
             self._mark, self.lows = mark, found.or_less(former.newest_seq, newest_us, lambda _: newest_us)
         elif everything:

@@ -4,19 +4,20 @@
 -- who looks for the oldest entry steps over all of them. So claims begin where nothing older can be any more.
 
 -- What stands in a queue is numbered, or timed, when it is written: nothing new comes before what is newest now, except
--- from transactions that run already. The answer says which these are: all numbers from `oldest_running` up to
--- `next_number`, and what is newest; and the least that there is from the given places on, as one snapshot shows it.
--- Once `oldest_running` has reached a `next_number` that was noted earlier, nothing can come before what was newest then.
+-- from transactions that run already, and these have lower numbers than this one. The answer has its number, the lowest
+-- of one that runs, and what is newest; and the least that there is from the given places on, as one snapshot shows it.
+-- Once `oldest_running` has reached an `own_number` that was noted earlier, nothing can come before what was newest then.
 CREATE FUNCTION look_low(
     given_us bigint, low_seq bigint, low_lease_us bigint, low_names text[], low_dues bigint[], everything boolean
 ) RETURNS TABLE (
-    oldest_running bigint, next_number bigint, newest_seq bigint, newest_us bigint, least_seq bigint,
+    oldest_running bigint, own_number bigint, newest_seq bigint, newest_us bigint, least_seq bigint,
     least_lease_us bigint, names text[], least_dues bigint[]
 ) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     now_us bigint := time_us(given_us);
     newest bigint := (SELECT last_value FROM event_seqs);
+    own bigint := pg_current_xact_id()::text::bigint;  -- after these: who has a higher one takes times and numbers later
 BEGIN
     IF everything THEN
         -- An older release does not note processors.
@@ -31,15 +32,12 @@ BEGIN
         ));
     END IF;
     RETURN QUERY
-    SELECT now.oldest, now.next, newest, now_us,
+    SELECT now.oldest, own, newest, now_us,
         (SELECT seq FROM event_states WHERE due_us = 0 AND seq >= low_seq ORDER BY seq LIMIT 1),
         (SELECT due_us FROM event_states WHERE due_us >= greatest(low_lease_us, 1) AND due_us <= now_us
             ORDER BY due_us LIMIT 1),
         array_agg(queue.name), array_agg(queue.least)
-    FROM (
-        SELECT pg_snapshot_xmin(it)::text::bigint AS oldest, pg_snapshot_xmax(it)::text::bigint AS next
-        FROM pg_current_snapshot() AS it
-    ) AS now
+    FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest) AS now
     LEFT JOIN LATERAL (
         SELECT low.name, (
             SELECT due_us FROM runs
@@ -48,7 +46,7 @@ BEGIN
         ) AS least
         FROM lows(low_names, low_dues) AS low
     ) AS queue ON true
-    GROUP BY now.oldest, now.next;
+    GROUP BY now.oldest;
 END
 $$;
 
