@@ -17,7 +17,7 @@ from tidegate.core.errors import ConfigurationError, EngineUnavailableError
 from tidegate.core.events import IncomingEvent
 from tidegate.core.inspection import EventFilter, Page, RunFilter
 from tidegate.core.lifecycle import EventState, RunState
-from tidegate.core.ports import Accepted, Duplicate
+from tidegate.core.ports import Accepted, Duplicate, EnqueueOutcome
 from tidegate.core.runs import (
     Completed,
     EntityWrite,
@@ -91,21 +91,28 @@ class Crowd:
         assert await engine.settle(claim, Retry(0.0, "once more", (write,)) if again else Completed((write,)))
 
 
+async def work_off(engines: list[PostgresEngine], sent: list[IncomingEvent]) -> list[EnqueueOutcome]:
+    """Enqueue at all machines at once, and route and process at all until nothing is left; what became of each."""
+    crowd = Crowd(engines)
+    async with asyncio.timeout(2 * PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        duties = [group.create_task(duty(engine)) for engine in engines for duty in (crowd.route, crowd.work)]
+        outcomes = await asyncio.gather(
+            *(engines[number % len(engines)].enqueue(event) for number, event in enumerate(sent))
+        )
+        while (await engines[-1].backlog()).unfinished:
+            await engines[-1].wait(0.1)
+        for duty in duties:
+            duty.cancel()
+    left = await engines[0].backlog()
+    assert (left.ready_runs, left.held_runs, left.claimed_runs, left.dead_runs) == (0, 0, 0, 0)
+    return outcomes
+
+
 def test_machines_share_the_work_and_no_lane_is_claimed_twice(make_event: MakeEvent) -> None:
     async def check() -> None:
         async with machines(MACHINES) as engines:
-            crowd = Crowd(engines)
-            async with asyncio.timeout(2 * PATIENCE_SECONDS), asyncio.TaskGroup() as group:
-                duties = [group.create_task(crowd.route(engine)) for engine in engines]
-                duties += [group.create_task(crowd.work(engine)) for engine in engines]
-                sent = [make_event(delivery_id=f"d-{number // 2}") for number in range(2 * EVENTS)]
-                outcomes = await asyncio.gather(
-                    *(engines[number % MACHINES].enqueue(event) for number, event in enumerate(sent))
-                )
-                while (await engines[0].backlog()).unfinished:
-                    await engines[0].wait(0.1)
-                for duty in duties:
-                    duty.cancel()
+            sent = [make_event(delivery_id=f"d-{number // 2}") for number in range(2 * EVENTS)]
+            outcomes = await work_off(engines, sent)
             assert sum(isinstance(outcome, Accepted) for outcome in outcomes) == EVENTS
             assert sum(isinstance(outcome, Duplicate) for outcome in outcomes) == EVENTS
             events = await engines[1].find_events(EventFilter(), Page(limit=1000))
@@ -113,8 +120,6 @@ def test_machines_share_the_work_and_no_lane_is_claimed_twice(make_event: MakeEv
             assert len(events) == EVENTS
             runs = await engines[1].find_runs(RunFilter(), Page(limit=5000))
             assert {run.state for run in runs} <= {RunState.APPLIED, RunState.SUPERSEDED}
-            backlog = await engines[2].backlog()
-            assert (backlog.ready_runs, backlog.held_runs, backlog.claimed_runs) == (0, 0, 0)
 
     asyncio.run(check())
 
@@ -132,19 +137,24 @@ def test_processes_may_create_the_tables_at_once() -> None:
     asyncio.run(check())
 
 
+async def awaken(one: PostgresEngine, other: PostgresEngine, make_event: MakeEvent) -> None:
+    """Enqueue at one machine until another that waits hears of it."""
+    await other.claim_events(1)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            waiting = asyncio.create_task(other.wait(3600, runs=False))
+            await asyncio.sleep(0)
+            await one.enqueue(make_event())  # a ring may get lost while nobody listens yet
+            done, _ = await asyncio.wait({waiting}, timeout=1)
+            if done:
+                return
+            waiting.cancel()
+
+
 def test_what_one_machine_stores_wakes_another(make_event: MakeEvent) -> None:
     async def check() -> None:
         async with machines(2, poll_seconds=3600) as (one, other):
-            await other.claim_events(1)
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while True:
-                    waiting = asyncio.create_task(other.wait(3600, runs=False))
-                    await asyncio.sleep(0)
-                    await one.enqueue(make_event())  # a ring may get lost while nobody listens yet
-                    done, _ = await asyncio.wait({waiting}, timeout=1)
-                    if done:
-                        break
-                    waiting.cancel()
+            await awaken(one, other, make_event)
             assert await other.claim_events(10)
 
     asyncio.run(check())
@@ -179,14 +189,14 @@ def test_the_engine_comes_back_with_its_server(make_event: MakeEvent) -> None:
                     await engine.backlog()
                 own.start()
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    while not await _accepted(engine, make_event()):
+                    while not await accepts(engine, make_event()):
                         await engine.wait(0.05)
                 assert (await engine.claim_events(10))[0].event.seq == 1
 
     asyncio.run(check())
 
 
-async def _accepted(engine: PostgresEngine, event: IncomingEvent) -> bool:
+async def accepts(engine: PostgresEngine, event: IncomingEvent) -> bool:
     try:
         return isinstance(await engine.enqueue(event), Accepted)
     except EngineUnavailableError:
