@@ -19,9 +19,9 @@ from tidegate.engines.postgres import PostgresEngine, PostgresOptions
 from tidegate.engines.postgres.reader import Reader as PostgresReader
 from tidegate.engines.sqlite.doorbell import Doorbell
 from tidegate.engines.sqlite.engine import SqliteEngine
+from tidegate.engines.sqlite.orders import Order
 from tidegate.engines.sqlite.reader import Reader
 from tidegate.engines.sqlite.schema import open_writer
-from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.sqlite.writer import Writer
 from tidegate.engines.wakeups import Wakeups, Work
 from tidegate.postgres import Connections, Release, ServerAddress, prepare
@@ -68,8 +68,8 @@ class InlineWriter(Writer):
     def _hand(self, job: Callable[[], None]) -> None:
         job()
 
-    def _transaction(self, *, durable: bool) -> Transaction:
-        return super()._transaction(durable=False)  # no schedule pulls the plug
+    def _secure(self, orders: list[Order[Any]]) -> None:
+        """No schedule pulls the plug."""
 
 
 class SilentDoorbell(Doorbell):

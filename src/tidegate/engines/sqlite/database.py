@@ -1,7 +1,8 @@
 """One SQLite connection, typed: the only module of this engine that touches apsw."""
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ class Database:
         self._execute: Any = None
         self._busy_since = 0.0
         self._patient = True
-        self._durable: bool | None = None
+        self._path = path
+        self._log: int | None = None
+        self._doubtful = False
         self._renew()
 
     def _wait_for_others(self, tries: int) -> bool:
@@ -101,11 +104,45 @@ class Database:
         """Wait for another process that writes, or fail at once."""
         self._patient = patient
 
-    def be_durable(self, durable: bool) -> None:
-        """Whether the next transactions are on the disk once they are committed. Not inside of one."""
-        if durable is not self._durable:
-            self.pragma("synchronous", "full" if durable else "normal")
-            self._durable = durable
+    def sync(self) -> None:
+        """Return once all that was committed, by whichever process, is on the disk. Raises SqliteError.
+
+        SQLite would wait for the disk inside of a commit (`synchronous=FULL`), and let nobody else write meanwhile.
+        What could not be written may be lost to the log for good; so nothing counts as written after that until
+        all of the log has been copied into the file.
+        """
+        try:
+            if self._doubtful:
+                self._empty_log()
+            if self._log is None:
+                self._log = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            os.fdatasync(self._log)
+        except OSError as error:
+            self._doubtful = True
+            raise apsw.IOError(f"{self._path}-wal cannot be written to the disk: {error}") from error
+
+    def _empty_log(self) -> None:
+        """Copy the log into the file, all of it, and wait for the disk. Raises SqliteError."""
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._doubtful = False
+
+    def checkpoint(self, *, alone: bool = False) -> bool:
+        """Copy the log into the file; `alone`: let nobody write meanwhile. True if nothing is left to be copied.
+
+        Raises SqliteError, BusyError if somebody writes (or copies) now.
+        """
+        mode = apsw.SQLITE_CHECKPOINT_FULL if alone else apsw.SQLITE_CHECKPOINT_PASSIVE
+        pages, copied = self._connection.wal_checkpoint(mode=mode)
+        return pages == copied
+
+    def watch_log(self, grown: Callable[[int], None]) -> None:
+        """After each commit, tell how many pages the log has, instead of copying it when it is long."""
+
+        def told(_connection: Any, _name: str, pages: int) -> int:
+            grown(pages)
+            return apsw.SQLITE_OK
+
+        self._connection.set_wal_hook(told)
 
     @property
     def in_transaction(self) -> bool:
@@ -118,6 +155,9 @@ class Database:
 
     def close(self) -> None:
         """Close; nothing can be asked any more."""
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
         self._connection.close()
 
 

@@ -39,6 +39,7 @@ from tidegate.engines.inspecting import (
 )
 from tidegate.engines.instants import optional_time, to_us
 from tidegate.engines.searching import Search, answer, blueprints, search_entities, search_events
+from tidegate.engines.sqlite.checkpoints import Checkpointer
 from tidegate.engines.sqlite.database import SqliteError
 from tidegate.engines.sqlite.doorbell import Doorbell
 from tidegate.engines.sqlite.events import (
@@ -105,16 +106,19 @@ class SqliteEngine:
         doorbell = Doorbell(path)
         writer = Writer(database, str(path), clock, wakeups, doorbell.ring, lease_seconds, max_backlog)
         try:
-            reader = Reader(path)
+            reader, checkpointer = Reader(path), Checkpointer(path)
         except SqliteError as error:
             database.close()
             raise ConfigurationError(f"the engine's file {path} cannot be read: {error}") from None
+        database.watch_log(checkpointer.grown)
+        checkpointer.start()
         writer.start()
         engine = cls(writer, reader, doorbell, poll_seconds)
         try:
             yield engine
         finally:
             await engine.close()
+            await asyncio.to_thread(checkpointer.close)
 
     async def close(self) -> None:
         """Commit what was asked for before; nothing can be asked any more."""

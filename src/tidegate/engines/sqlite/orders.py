@@ -30,6 +30,11 @@ class Order(Generic[ResultT]):
     durable: bool
     outcome: tuple[ResultT] | Exception | None = None
 
+    @property
+    def done(self) -> bool:
+        """True if it took place: it was neither refused nor given up."""
+        return isinstance(self.outcome, tuple)
+
     def attempt(self, transaction: Transaction) -> None:
         """Run it. A refusal (TidegateError) is an outcome; anything else is raised and undoes the batch."""
         try:

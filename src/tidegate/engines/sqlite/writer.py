@@ -137,12 +137,11 @@ class Writer:
 
     def _begin(self, orders: list[Order[Any]]) -> None:
         """Take the write lock at once if it is free; else let the thread wait for it."""
-        durable = any(order.durable for order in orders)
         try:
             self.database.be_patient(False)
-            self._apply(orders, self._transaction(durable=durable))
+            self._apply(orders, self._transaction())
         except BusyError:
-            self._hand(lambda: self._begin_patiently(orders, durable=durable))
+            self._hand(lambda: self._begin_patiently(orders))
         except Exception as error:  # noqa: BLE001 - it belongs to who waits
             self._refuse(orders, error)
             self._publish(orders, set())
@@ -163,10 +162,13 @@ class Writer:
         self._hand(lambda: self._end(orders[:done], transaction))
 
     def _publish(self, orders: Sequence[Order[Any]], added: set[Work]) -> None:
+        self._tell(orders, added)
+        self._schedule()  # after those who were told have asked for more
+
+    def _tell(self, orders: Sequence[Order[Any]], added: set[Work]) -> None:
         self.wakeups.added(*added)
         for order in orders:
             order.tell()
-        self._schedule()  # after those who were told have asked for more
 
     # --- In the thread ---------------------------------------------------------------------------------
 
@@ -182,14 +184,30 @@ class Writer:
             self._loop.call_soon_threadsafe(callback, *values)
 
     def _report(self, orders: list[Order[Any]], added: set[Work]) -> None:
+        """What was committed is there for all to see. Who counts on the disk is told when it has it."""
         if added:
             self.ring(added)
+        counting = [order for order in orders if order.durable and order.done]
+        if counting:
+            others = [order for order in orders if not (order.durable and order.done)]
+            if others:
+                self._post(self._tell, others, added)
+                added = set()
+            self._secure(counting)
+            orders = counting
         self._post(self._publish, orders, added)
 
-    def _begin_patiently(self, orders: list[Order[Any]], *, durable: bool) -> None:
+    def _secure(self, orders: list[Order[Any]]) -> None:
+        """Wait for the disk. Nobody who writes waits for that."""
+        try:
+            self.database.sync()
+        except Exception as error:  # noqa: BLE001 - it belongs to who waits
+            self._refuse(orders, error)
+
+    def _begin_patiently(self, orders: list[Order[Any]]) -> None:
         try:
             self.database.be_patient(True)
-            transaction = self._transaction(durable=durable)
+            transaction = self._transaction()
         except Exception as error:  # noqa: BLE001 - it belongs to who waits
             self._refuse(orders, error)
             self._report(orders, set())
@@ -235,7 +253,7 @@ class Writer:
         """One transaction; the error if it was rolled back. No error may end this thread."""
         try:
             self.database.be_patient(True)
-            transaction = self._transaction(durable=True)
+            transaction = self._transaction()
         except Exception as error:  # noqa: BLE001 - it belongs to who waits
             self._roll_back()
             return NotBegunError(error)
@@ -251,8 +269,7 @@ class Writer:
 
     # --- In either, while the other has nothing to do with the database -----------------------------------
 
-    def _transaction(self, *, durable: bool) -> Transaction:
-        self.database.be_durable(durable)
+    def _transaction(self) -> Transaction:
         now_us, lease_us = to_us(self.clock.now()), span_us(self.lease_seconds)
         return Transaction.begin(self.database, now_us, lease_us, self.max_backlog)
 
