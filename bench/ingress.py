@@ -27,6 +27,8 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from tidegate.app.clock import new_id
+from tidegate.app.process import set_up_interpreter
 from tidegate.core.events import IncomingEvent
 from tidegate.core.ports import Accepted
 from tidegate.core.verification import Refused, Verified
@@ -128,7 +130,8 @@ async def serve(kind: str) -> None:
         except ImportError:
             return
         policy = PathPolicy("/webhook", verifiers=(Signature(),) if kind == "signed" else ())
-        app = IngressApp({"/webhook": policy}, engine, Clock(), Quiet(), lambda: secrets.token_hex(16))
+        app = IngressApp({"/webhook": policy}, engine, Clock(), Quiet(), new_id)
+        set_up_interpreter()  # as in a service, whoever serves
         server = HttpServer(noop if kind == "noop" else app, "127.0.0.1", 0)
         await server.start()
         print(server.port, flush=True)

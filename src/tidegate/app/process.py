@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from tidegate.config import Settings
 from tidegate.worker.stalls import StallGuard
 
 BEAT_SECONDS = 1.0
+SWITCH_INTERVAL_SECONDS = 0.0005
+"""How long a computing thread may keep the event loop waiting for the interpreter's lock."""
+
 GARBAGE_THRESHOLD = 20_000
 """How many more objects than before there must be until Python looks for cycles among the young ones.
 
@@ -37,6 +41,13 @@ class Voice:
     draining: Callable[[], None] = _silent
 
 
+def set_up_interpreter() -> None:
+    """For a loop that is busy, once all is loaded and composed."""
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    gc.freeze()  # what is there stays: no collection needs to look at it again
+    gc.set_threshold(GARBAGE_THRESHOLD)
+
+
 async def serve(integration: Integration, settings: Settings, voice: Voice, station: Station = ALONE) -> None:
     """Run until SIGTERM, or SIGINT if it is alone. Raises ConfigurationError if it cannot go on."""
     stop = asyncio.Event()
@@ -58,8 +69,7 @@ async def serve(integration: Integration, settings: Settings, voice: Voice, stat
         beating = asyncio.create_task(_keep_beating(service, station, voice, guard), name="tidegate-beat")
         if service.work is None:
             ready()
-        gc.freeze()  # what was loaded and composed stays: no collection needs to look at it again
-        gc.set_threshold(GARBAGE_THRESHOLD)
+        set_up_interpreter()
         await _until(stop, service)
         if stop.is_set():
             voice.draining()

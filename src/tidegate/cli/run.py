@@ -23,9 +23,6 @@ from tidegate.cli.output import err
 from tidegate.config import Settings, load_settings
 from tidegate.telemetry import configure_logging
 
-SWITCH_INTERVAL_SECONDS = 0.0005
-"""How long a computing thread may keep the event loop waiting for the interpreter's lock."""
-
 
 def run_command(
     reference: Reference,
@@ -58,7 +55,6 @@ def run_command(
     )
     settings = load_settings(config, overrides=overrides)
     configure_logging(settings.log.level, settings.log.format)
-    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     if settings.processes == 0:
         _run_alone(load_integration(reference, app_dir), settings)
         return

@@ -24,6 +24,17 @@ class EventHeaders(Mapping[str, str]):
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = {name.lower(): value for name, value in (values or {}).items()}
 
+    @classmethod
+    def of_lower(cls, values: dict[str, str]) -> "EventHeaders":
+        """Of a dict whose names are in lower case already. It is kept, not copied: leave it as it is."""
+        headers = cls.__new__(cls)
+        headers._values = values  # noqa: SLF001 - its own
+        return headers
+
+    def as_dict(self) -> dict[str, str]:
+        """A copy: names in lower case, and values."""
+        return self._values.copy()
+
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
 

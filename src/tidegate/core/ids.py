@@ -1,7 +1,6 @@
 """Ids that sort by time: UUID version 7 (RFC 9562 §5.7), from a time and random bits that the caller brings."""
 
 from datetime import datetime
-from uuid import UUID
 
 
 def uuid7(now: datetime, random_bits: int) -> str:
@@ -9,4 +8,5 @@ def uuid7(now: datetime, random_bits: int) -> str:
     milliseconds = int(now.timestamp() * 1000) & ((1 << 48) - 1)
     high = (random_bits >> 62) & 0xFFF
     low = random_bits & ((1 << 62) - 1)
-    return str(UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low))
+    text = f"{milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,6 +1,6 @@
 """What is stored as bytes, and how it is read back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
@@ -24,9 +24,9 @@ def delivery_hash(delivery_id: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def encode_headers(headers: Mapping[str, str]) -> bytes:
+def encode_headers(headers: EventHeaders) -> bytes:
     """Headers as they are stored."""
-    return msgspec.json.encode(dict(headers.items()))
+    return msgspec.json.encode(headers.as_dict())
 
 
 def decode_all_headers(documents: Iterable[bytes]) -> list[EventHeaders]:

@@ -164,7 +164,7 @@ class Reception:
             method=request.method,
             path=policy.path,
             query=request.query,
-            headers=EventHeaders(request.headers),
+            headers=EventHeaders.of_lower(request.headers),
             body=body,
             url=request.url(self.public_url),
             now=self.clock.now(),

@@ -52,14 +52,14 @@ def challenge_in(verifiers: tuple[Verifier, ...], build: Callable[[], SignedRequ
 
 
 def masked(headers: dict[str, str], verifiers: tuple[Verifier, ...]) -> EventHeaders:
-    """The headers to store: once verified, secrets and signatures have done their work and are masked.
+    """The headers to store, names in lower case: once verified, secrets and signatures have done their work and are masked.
 
     Those that the verifiers name, and those whose name sounds like one: senders and proxies add more than one.
     """
     if not verifiers:
-        return EventHeaders(headers)
+        return EventHeaders.of_lower(headers)
     named = frozenset[str]().union(*(verifier.masked_headers for verifier in verifiers))
-    return EventHeaders(
+    return EventHeaders.of_lower(
         {name: MASKED if name in named else value for name, value in masked_headers(headers).items()}
     )
 
