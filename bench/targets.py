@@ -1,6 +1,6 @@
-"""CPU and time of the targets, per entity: `python bench/targets.py`. Prints a table; takes about a minute.
+"""CPU and time of the targets, per entity: `python bench/targets.py`. Prints a table; takes a few minutes.
 
-The catalog is measured on the disk that holds the temporary folder, every commit synced.
+The catalogs are measured on the disk that holds the temporary folder, every commit synced.
 """
 
 import asyncio
@@ -9,21 +9,29 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
+from scripts.postgres_server import running
 from tidegate.core.entities import Entity, EntityRef
+from tidegate.core.events import Json
 from tidegate.core.ports import Change, Delete, EntityTarget, Upsert
 from tidegate.core.resources import TargetOptions
-from tidegate.targets.catalog import CatalogTarget
+from tidegate.targets.catalog import CatalogTarget, PostgresPlace
+from tidegate.targets.catalog.documents import Position, Selection, entity_slice
+from tidegate.targets.catalog.rule_parsing import parse_query
 from tidegate.targets.port import PortTarget
 from tidegate.testing.port_stub import PortStub
 
 BATCH = 20
 ROUNDS = 5
+LARGE = 100_000
+"""Entities of the catalog that is searched."""
+LOOKUPS = 500
 BLUEPRINTS = [
     {"identifier": "team", "schema": {"properties": {}}, "relations": {}},
     {
@@ -118,12 +126,55 @@ async def catalog(table: Table, count: int) -> None:
             options=TargetOptions(),
             clock=SystemClock(),
         )
-        try:
-            await target.prepare(BLUEPRINTS, {})
-            for name, drive in (("one at a time", one_by_one), ("four at once", four_at_once)):
-                await rows(table, f"catalog, {name}", target, drive, count)
-        finally:
-            await target.close()
+        await both_ways(table, "SQLite", target, count)
+
+
+async def postgres(table: Table, count: int) -> None:
+    with running(durable=True) as server:
+        target = await CatalogTarget.on_postgres(
+            PostgresPlace(server.url()),
+            integration_identifier="bench",
+            options=TargetOptions(),
+            clock=SystemClock(),
+        )
+        await both_ways(table, "PostgreSQL", target, count)
+
+
+async def both_ways(table: Table, name: str, target: CatalogTarget, count: int) -> None:
+    try:
+        await target.prepare(BLUEPRINTS, {})
+        for way, drive in (("one at a time", one_by_one), ("four at once", four_at_once)):
+            await rows(table, f"catalog on {name}, {way}", target, drive, count)
+        await lookups(table, f"catalog on {name}, of {LARGE:,} entities", target)
+    finally:
+        await target.close()
+
+
+async def lookups(table: Table, name: str, target: CatalogTarget) -> None:
+    """Search identifiers, and the same rule asked of the read API, in a large catalog."""
+    await four_at_once(target, batches(LARGE, 1))
+    for way, drive, most in (("one at a time", one_by_one, 100), ("four at once", four_at_once, 400)):
+        found: list[list[Change]] = [
+            [Upsert(Entity(by_url(n), "service", title="x"), 2) for n in range(start, start + BATCH)]
+            for start in range(0, most * BATCH, BATCH)
+        ]
+        await drive(target, found[:10])  # the first makes the index
+        wall, cpu = await measured(target, drive, found[10:])
+        table.add_row(name, f"found by a search, {way}", f"{wall:.0f}", f"{cpu:.0f}", f"{1e6 / wall:,.0f}")
+    started, cpu = time.perf_counter(), time.process_time()
+    for number in range(LOOKUPS):
+        selection = Selection("service", parse_query(by_url(number), datetime.now(UTC)))
+        await target.readers.read(partial(entity_slice, selection=selection, after=Position(), limit=2))
+    wall, cpu = (
+        (now - before) / LOOKUPS * 1e6
+        for now, before in ((time.perf_counter(), started), (time.process_time(), cpu))
+    )
+    table.add_row(name, "searched in the read API", f"{wall:.0f}", f"{cpu:.0f}", f"{1e6 / wall:,.0f}")
+
+
+def by_url(number: int) -> dict[str, Json]:
+    rule = {"property": "url", "operator": "=", "value": f"https://example.com/services/{number}"}
+    return {"combinator": "and", "rules": [rule]}
 
 
 async def port(table: Table, count: int) -> None:
@@ -162,6 +213,7 @@ async def rows(table: Table, name: str, target: EntityTarget, drive: Drive, coun
 async def main(count: int) -> None:
     table = Table("target", "entities", "µs each", "CPU µs each", "entities/s", title=f"batches of {BATCH}")
     await catalog(table, count)
+    await postgres(table, count)
     await port(table, count // 4)
     Console().print(table)
 

@@ -1,6 +1,7 @@
 """One PostgreSQL server for each process that runs tests, started when a test asks for it first."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from tidegate.engines.postgres import PostgresEngine, PostgresOptions
 
 _stack = ExitStack()
 _numbers = count(1)
-_empty: list[str] = []
+_empty: defaultdict[str, list[str]] = defaultdict(list)
 
 
 @cache
@@ -38,9 +39,11 @@ def stop_server() -> None:
     _stack.close()
 
 
-def take_schema() -> str:
-    """A schema with nothing in it. Whoever gives it back spares the next test the making of its tables."""
-    return _empty.pop() if _empty else f"t{next(_numbers)}"
+def take_schema(kind: str = "t") -> str:
+    """A schema with nothing in it, for tables of one kind. Whoever gives it back spares the next test the making of
+    its tables.
+    """
+    return _empty[kind].pop() if _empty[kind] else f"{kind}{next(_numbers)}"
 
 
 def give_back_schema(schema: str) -> None:
@@ -51,12 +54,14 @@ def give_back_schema(schema: str) -> None:
             " AND relkind IN ('r', 'S') AND relname NOT IN ('schema_versions', 'verb_schemas')",
             (schema,),
         ).fetchall()
+        if not rows:
+            return  # nobody has made tables there
         tables = [Identifier(schema, name) for name, is_sequence in rows if not is_sequence]
         connection.execute(SQL("TRUNCATE {} RESTART IDENTITY").format(SQL(", ").join(tables)))
         for name, is_sequence in rows:
             if is_sequence and name != "tokens":  # they never go back
                 connection.execute(SQL("ALTER SEQUENCE {} RESTART").format(Identifier(schema, name)))
-    _empty.append(schema)
+    _empty[schema.rstrip("0123456789")].append(schema)
 
 
 @asynccontextmanager

@@ -131,7 +131,7 @@ OPENING = """
 import sys
 from pathlib import Path
 from tidegate.engines.sqlite.schema import open_writer as open_engine
-from tidegate.targets.catalog.files import open_writer as open_catalog
+from tidegate.targets.catalog.sqlite.files import open_writer as open_catalog
 sys.stdin.readline()
 for number in range(50):
     open_engine(Path(sys.argv[1], f"{number}.db")).close()

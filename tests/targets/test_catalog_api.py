@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
+from tests.targets.catalogs import catalogs
 from tidegate.core.entities import Entity
 from tidegate.core.ports import Upsert
 from tidegate.core.resources import TargetOptions
@@ -70,28 +71,31 @@ class Api:
         return [entity["identifier"] for entity in body["entities"]]
 
 
-def with_api(tmp_path: Path, scenario: Callable[[Api], Awaitable[None]]) -> None:
-    async def run() -> None:
-        target = CatalogTarget.open(
-            tmp_path / "catalog.db",
-            integration_identifier="main",
-            options=TargetOptions(),
-            clock=FixedClock(),
-        )
-        try:
+@pytest.fixture(params=["sqlite", "postgres"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+WithApi = Callable[[Callable[[Api], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def with_api(kind: str, tmp_path: Path) -> WithApi:
+    """Runs a scenario with the read API of an empty catalog, in each of its databases."""
+
+    async def run(scenario: Callable[[Api], Awaitable[None]]) -> None:
+        async with catalogs(kind, tmp_path, FixedClock(), TargetOptions(), "main") as (target,):
             await target.prepare(BLUEPRINTS, {})
             await scenario(Api(Starlette(routes=catalog_routes(target)), target))
-        finally:
-            await target.close()
 
-    asyncio.run(run())
+    return lambda scenario: asyncio.run(run(scenario))
 
 
 def rule(name: str, operator: str, value: Any) -> dict[str, Any]:
     return {"combinator": "and", "rules": [{"property": name, "operator": operator, "value": value}]}
 
 
-def test_blueprints(tmp_path: Path) -> None:
+def test_blueprints(with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         status, body = await api.call("GET", "/v1/blueprints")
         assert (status, body["ok"]) == (200, True)
@@ -105,10 +109,10 @@ def test_blueprints(tmp_path: Path) -> None:
         status, body = await api.call("GET", "/v1/blueprints/nope")
         assert (status, body["ok"], body["error"]) == (404, False, "not_found")
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)
 
 
-def test_an_entity_in_ports_shape(tmp_path: Path) -> None:
+def test_an_entity_in_ports_shape(with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         entity = service(
             "a", title="A", team="core", properties={"url": "https://a.io"}, relations={"owner": "t"}
@@ -135,13 +139,13 @@ def test_an_entity_in_ports_shape(tmp_path: Path) -> None:
             },
         )
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)
 
 
 @pytest.mark.parametrize(
     "identifier", ["group/project", "a:b=c@d", "Größe", "search", "entities", "100%"[:3]]
 )
-def test_identifiers_are_found_encoded_and_plain(identifier: str, tmp_path: Path) -> None:
+def test_identifiers_are_found_encoded_and_plain(identifier: str, with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         await api.target.apply([Upsert(service(identifier), 1)])
         for address in (quote(identifier, safe=""), quote(identifier)):
@@ -150,10 +154,10 @@ def test_identifiers_are_found_encoded_and_plain(identifier: str, tmp_path: Path
         status, body = await api.call("GET", "/v1/blueprints/service/entities/other")
         assert (status, body["message"]) == (404, "entity service/other was not found")
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)
 
 
-def test_listings_come_whole_or_in_pages(tmp_path: Path) -> None:
+def test_listings_come_whole_or_in_pages(with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         names = [f"s{n:04}" for n in range(1203)]
         await api.target.apply([Upsert(service(name), 1) for name in names])
@@ -171,10 +175,10 @@ def test_listings_come_whole_or_in_pages(tmp_path: Path) -> None:
             token = f"&from={body['next']}"
         assert paged == names
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)
 
 
-def test_the_search_of_a_blueprint_has_pages_and_fields(tmp_path: Path) -> None:
+def test_the_search_of_a_blueprint_has_pages_and_fields(with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         changes = [Upsert(service(f"s{n}", properties={"stars": n, "tier": "gold"}), 1) for n in range(5)]
         await api.target.apply(changes)
@@ -188,10 +192,10 @@ def test_the_search_of_a_blueprint_has_pages_and_fields(tmp_path: Path) -> None:
         assert [entity["identifier"] for entity in rest["entities"]] == ["s4"]
         assert "next" not in rest
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)
 
 
-def test_include_and_exclude(tmp_path: Path) -> None:
+def test_include_and_exclude(with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         await api.target.apply([Upsert(service("a", properties={"stars": 1, "tier": "gold"}), 1)])
         query = {"combinator": "and", "rules": []}
@@ -204,10 +208,10 @@ def test_include_and_exclude(tmp_path: Path) -> None:
         assert body["entities"][0]["properties"] == {"stars": 1}
         assert "title" not in body["entities"][0]
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)
 
 
-def test_searches(tmp_path: Path) -> None:
+def test_searches(with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         await api.target.apply(
             [
@@ -226,7 +230,7 @@ def test_searches(tmp_path: Path) -> None:
         upstream = {**related, "value": "b", "direction": "upstream"}
         assert await api.names({"combinator": "or", "rules": [upstream]}) == ["a", "t"]
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)
 
 
 @pytest.mark.parametrize(
@@ -244,29 +248,29 @@ def test_searches(tmp_path: Path) -> None:
         (b" " * 1_100_000, "larger than"),
     ],
 )
-def test_malformed_searches_are_refused(body: Any, part: str, tmp_path: Path) -> None:
+def test_malformed_searches_are_refused(body: Any, part: str, with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         status, answered = await api.call("POST", "/v1/entities/search", body)
         assert (status, answered["ok"], answered["error"]) == (422, False, "invalid_request")
         assert part in answered["message"]
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)
 
 
-def test_bad_pages_and_addresses_are_refused(tmp_path: Path) -> None:
+def test_bad_pages_and_addresses_are_refused(with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         for query in ("limit=0", "limit=x", "from=nonsense", "limit=1001"):
             assert (await api.call("GET", f"/v1/blueprints/service/entities?{query}"))[0] == 422
         assert (await api.call("GET", "/v1/blueprints/service/pages"))[0] == 404
         assert (await api.call("POST", "/v1/blueprints/service/entities"))[0] == 404
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)
 
 
-def test_a_closed_catalog_answers_503(tmp_path: Path) -> None:
+def test_a_closed_catalog_answers_503(with_api: WithApi) -> None:
     async def scenario(api: Api) -> None:
         await api.target.close()
         status, body = await api.call("GET", "/v1/blueprints")
         assert (status, body["error"]) == (503, "unavailable")
 
-    with_api(tmp_path, scenario)
+    with_api(scenario)

@@ -1,4 +1,4 @@
-"""The embedded catalog passes the conformance suite of targets."""
+"""The catalog passes, in each of its databases, the conformance suite of targets."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.targets.catalogs import KINDS, catalogs
 from tidegate.core.entities import EntityRef
 from tidegate.core.resources import TargetOptions
 from tidegate.targets.catalog import CatalogTarget
-from tidegate.targets.catalog.rows import COLUMNS, StoredEntity, answered
+from tidegate.targets.catalog.documents import entity_document
 from tidegate.testing.target_suite import TARGET_CASES, TargetUnderTest
 
 
@@ -26,24 +27,16 @@ class FixedClock:
 
 
 async def stored(target: CatalogTarget, ref: EntityRef) -> dict[str, Any] | None:
-    query = f"SELECT {COLUMNS} FROM entities WHERE blueprint = ? AND identifier = ?"
-    rows = await target.readers.read(lambda database: database.rows(query, ref))
-    return msgspec.json.decode(msgspec.json.encode(answered(StoredEntity(*rows[0])))) if rows else None
+    found = await target.readers.read(lambda database: entity_document(database, ref))
+    return msgspec.json.decode(msgspec.json.encode(found))
 
 
+@KINDS
 @pytest.mark.parametrize("name", TARGET_CASES)
-def test_catalog_conforms(name: str, tmp_path: Path) -> None:
+def test_catalog_conforms(name: str, kind: str, tmp_path: Path) -> None:
     @asynccontextmanager
     async def factory(options: TargetOptions) -> AsyncGenerator[TargetUnderTest]:
-        path = tmp_path / "catalog.db"
-        target, other = (
-            CatalogTarget.open(path, integration_identifier=name, options=options, clock=FixedClock())
-            for name in ("main", "other")
-        )
-        try:
+        async with catalogs(kind, tmp_path, FixedClock(), options, "main", "other") as (target, other):
             yield TargetUnderTest(target, other, lambda ref: stored(target, ref))
-        finally:
-            await target.close()
-            await other.close()
 
     asyncio.run(TARGET_CASES[name](factory))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from tidegate.core.errors import ConfigurationError, TargetUnavailableError
 from tidegate.core.ports import Applied, Change, Delete, Upsert
 from tidegate.core.resources import TargetOptions
 from tidegate.targets.catalog import CatalogTarget
-from tidegate.targets.catalog.files import open_writer
-from tidegate.targets.catalog.sqlite import Database
+from tidegate.targets.catalog.sqlite.database import Database
+from tidegate.targets.catalog.sqlite.files import open_writer
 from tidegate.targets.catalog.target import FENCES_KEPT
 from tidegate.targets.catalog.writer import GroupCommitWriter
 
@@ -124,7 +125,9 @@ def test_a_full_disk_is_an_outage_that_passes(tmp_path: Path) -> None:
 
     async def run() -> None:
         database = open_writer(path)
-        target = CatalogTarget(database, path, "main", TargetOptions(), HandClock())
+        target = CatalogTarget(
+            database, partial(Database, path, readonly=True), "main", TargetOptions(), HandClock()
+        )
         await target.prepare([BLUEPRINT], {})
         await target.apply(upserts("before"))
         pages = database.pragma("page_count")
@@ -150,7 +153,7 @@ def test_a_bug_in_one_job_undoes_that_job_alone(tmp_path: Path) -> None:
         path = tmp_path / "jobs.db"
         database = Database(path)
         database.run("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")
-        writer = GroupCommitWriter(database, path, lambda: None)
+        writer = GroupCommitWriter(database, lambda: None, lambda: None)
 
         def insert(number: int, *, fail: bool = False) -> int:
             database.run("INSERT INTO numbers VALUES (?)", (number,))

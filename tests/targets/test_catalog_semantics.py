@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.targets.catalogs import database as catalog_database
 from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.ports import Applied, Change, ChangeOutcome, Delete, Overtaken, Refused, Upsert
 from tidegate.core.resources import TargetOptions
 from tidegate.targets.catalog.blueprints import parse_blueprint
+from tidegate.targets.catalog.database import WritingDatabase
 from tidegate.targets.catalog.deletes import Deletes
 from tidegate.targets.catalog.fences import Fences
-from tidegate.targets.catalog.files import open_writer
-from tidegate.targets.catalog.lookups import Lookups
+from tidegate.targets.catalog.lookups import Lookups, named_entities
 from tidegate.targets.catalog.rows import COLUMNS, StoredEntity, answered
-from tidegate.targets.catalog.sqlite import Database
 from tidegate.targets.catalog.store import Store
 from tidegate.targets.catalog.upserts import Upserts
 from tidegate.testing.port_stub_catalog import StubCatalog, UpsertFlags
@@ -105,25 +105,29 @@ CHANGES = st.builds(
 OPTIONS = st.builds(TargetOptions, st.booleans(), st.booleans(), st.booleans())
 
 
+class _UndoneError(Exception):
+    """Ends a transaction without a trace."""
+
+
 class Catalog:
     """The catalog without its threads: one database, emptied before each example."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: WritingDatabase) -> None:
         self.database = database
         self.store = Store(database)
 
     @contextmanager
     def empty(self, blueprints: tuple[dict[str, Any], ...] = BLUEPRINTS) -> Iterator[None]:
-        self.database.run("BEGIN IMMEDIATE")
-        try:
+        with suppress(_UndoneError), self.database.transaction():
             self.store.refresh()
             for blueprint in blueprints:
                 self.store.put_blueprint(parse_blueprint(blueprint), "main", 0)
             yield
-        finally:
-            self.database.run("ROLLBACK")
+            raise _UndoneError
 
     def apply(self, change: Change, options: TargetOptions, source: str = "main") -> ChangeOutcome:
+        if self.store.reads_ahead:
+            self.store.read_ahead(named_entities([change], self.store), source)
         fences = Fences(self.store, source, round(NOW.timestamp() * 1000))
         if isinstance(change, Delete):
             return Deletes(self.store, fences, options).apply(change)
@@ -137,11 +141,10 @@ class Catalog:
         return set(self.database.rows("SELECT * FROM edges"))
 
 
-@pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
-    database = open_writer(tmp_path_factory.mktemp("semantics") / "catalog.db")
-    yield Catalog(database)
-    database.close()
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def catalog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    with catalog_database(request.param, tmp_path_factory.mktemp("semantics")) as database:
+        yield Catalog(database)
 
 
 def at_the_stub(stub: StubCatalog, change: Entity | EntityRef, options: TargetOptions) -> str:
@@ -274,6 +277,7 @@ def test_an_entity_that_does_not_change_keeps_its_time(catalog: Catalog) -> None
         catalog.apply(Upsert(service(n=1), 1), TargetOptions())
         before = catalog.store.read(EntityRef("service", "a"))
         catalog.database.run("UPDATE entities SET updated_ms = 7")
+        catalog.store.forget()
         catalog.apply(Upsert(service(n=1), 2), TargetOptions())
         after = catalog.store.read(EntityRef("service", "a"))
         assert before is not None

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.targets.catalogs import database as catalog_database
 from tidegate.core.entities import EntityRef
 from tidegate.targets.catalog.blueprints import parse_blueprint
-from tidegate.targets.catalog.files import open_writer
+from tidegate.targets.catalog.database import WritingDatabase
 from tidegate.targets.catalog.rows import StoredEntity, answered, to_json
 from tidegate.targets.catalog.rule_parsing import parse_query
 from tidegate.targets.catalog.rules import META_PROPERTIES, Operator
-from tidegate.targets.catalog.sqlite import Database
 from tidegate.targets.catalog.store import Store
 from tidegate.testing.port_stub_rules import Edge, matches
 
@@ -132,12 +132,10 @@ SERVICE = parse_blueprint(
 )
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    database = open_writer(tmp_path_factory.mktemp("rules") / "catalog.db")
-    database.pragma("synchronous", "off")
-    yield database
-    database.close()
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with catalog_database(request.param, tmp_path_factory.mktemp("rules")) as opened:
+        yield opened
 
 
 def edges_of(row: StoredEntity) -> list[Edge]:
@@ -151,13 +149,14 @@ def edges_of(row: StoredEntity) -> list[Edge]:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=catalogs(), query=QUERIES)
 def test_sql_finds_what_the_plain_evaluator_finds(
-    database: Database, rows: list[StoredEntity], query: Any
+    database: WritingDatabase, rows: list[StoredEntity], query: Any
 ) -> None:
     rule = parse_query(query, NOW)
     edges = [edge for row in rows for edge in edges_of(row)]
     store = Store(database)
     with database.transaction():
-        database.run("DELETE FROM entities; DELETE FROM edges; DELETE FROM blueprints")
+        for table in ("entities", "edges", "blueprints"):
+            database.run(f"DELETE FROM {table}")
         store.put_blueprint(SERVICE, "a", 0)
         for row in rows:
             store.insert(row)
@@ -165,6 +164,7 @@ def test_sql_finds_what_the_plain_evaluator_finds(
             for edge in edges_of(row):
                 related.setdefault("owner" if edge.required else "uses", []).append(edge.target)
             store.put_edges(row.ref, related)
+        found = {blueprint: set(store.find(blueprint, rule, 100)) for blueprint in BLUEPRINTS}
     for blueprint in BLUEPRINTS:
         expected = {
             row.identifier
@@ -176,4 +176,4 @@ def test_sql_finds_what_the_plain_evaluator_finds(
                 lambda: edges,
             )
         }
-        assert set(store.find(blueprint, rule, 100)) == expected
+        assert found[blueprint] == expected

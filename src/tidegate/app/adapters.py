@@ -12,7 +12,7 @@ from tidegate.core.ports import WholeEngine
 from tidegate.core.resources import TargetOptions
 from tidegate.engines.sqlite import SqliteEngine
 from tidegate.mapping import MapperLimits
-from tidegate.targets.catalog import CatalogTarget
+from tidegate.targets.catalog import CatalogTarget, PostgresPlace
 from tidegate.targets.port import PortTarget
 
 PATIENCE_SECONDS = 60.0
@@ -27,17 +27,18 @@ def engine_path(settings: Settings) -> Path | None:
     return None if path == settings.engine.url else Path(path)
 
 
-def catalog_path(settings: Settings) -> Path:
-    """The embedded catalog's file. Raises ConfigurationError if it is nowhere."""
+def catalog_path(settings: Settings) -> Path | None:
+    """The catalog's file; None if its tables are in the engine's database."""
     path = engine_path(settings)
     if settings.catalog.path:
         return Path(settings.catalog.path)
-    if path is None:
-        raise ConfigurationError(
-            "the embedded catalog is a file of one machine, and the engine is PostgreSQL: set TIDEGATE__CATALOG__PATH"
-            " if all processes run on this machine, or TIDEGATE__TARGET=port"
-        )
-    return path.parent / "catalog.db"
+    return None if path is None else path.parent / "catalog.db"
+
+
+def has_catalog(settings: Settings) -> bool:
+    """True if the target is a catalog that this process may read."""
+    path = catalog_path(settings)
+    return settings.target == "catalog" and (path is None or path.exists())
 
 
 def mapper_limits(settings: Settings) -> MapperLimits:
@@ -68,8 +69,7 @@ async def open_engine(
 
 
 async def _open_postgres(stack: AsyncExitStack, settings: Settings, patience_seconds: float) -> WholeEngine:
-    if find_spec("psycopg") is None:
-        raise ConfigurationError("PostgreSQL needs the extra `postgres`: pip install 'tidegate[postgres]'")
+    _check_psycopg()
     from tidegate.engines.postgres import PostgresEngine, PostgresOptions
 
     engine = settings.engine
@@ -86,6 +86,11 @@ async def _open_postgres(stack: AsyncExitStack, settings: Settings, patience_sec
     return await stack.enter_async_context(opened)
 
 
+def _check_psycopg() -> None:
+    if find_spec("psycopg") is None:
+        raise ConfigurationError("PostgreSQL needs the extra `postgres`: pip install 'tidegate[postgres]'")
+
+
 def check_target(settings: Settings) -> None:
     """Raise ConfigurationError if the target's settings are not complete."""
     port = settings.port
@@ -95,26 +100,45 @@ def check_target(settings: Settings) -> None:
         )
 
 
-def open_target(
-    stack: AsyncExitStack, integration: Integration, settings: Settings, options: TargetOptions
+async def open_target(
+    stack: AsyncExitStack,
+    integration: Integration,
+    settings: Settings,
+    options: TargetOptions,
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> CatalogTarget | PortTarget:
     """Open the target that the settings name. Raises ConfigurationError."""
     identifier = settings.integration.identifier or integration.identifier
     if settings.target == "catalog":
-        return open_catalog(stack, settings, identifier, options)
+        return await open_catalog(stack, settings, identifier, options, patience_seconds=patience_seconds)
     return _open_port(stack, integration, settings, identifier, options)
 
 
-def open_catalog(
-    stack: AsyncExitStack, settings: Settings, identifier: str, options: TargetOptions | None = None
+async def open_catalog(
+    stack: AsyncExitStack,
+    settings: Settings,
+    identifier: str,
+    options: TargetOptions | None = None,
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> CatalogTarget:
-    """Open the embedded catalog alone. Raises ConfigurationError."""
-    catalog = CatalogTarget.open(
-        catalog_path(settings),
-        integration_identifier=identifier,
-        options=options or TargetOptions(),
-        clock=SystemClock(),
-    )
+    """Open the catalog alone. Raises ConfigurationError."""
+    path = catalog_path(settings)
+    options, clock = options or TargetOptions(), SystemClock()
+    if path is None:
+        _check_psycopg()
+        place = PostgresPlace(
+            settings.engine.url,
+            f"{settings.engine.postgres_schema}_catalog",
+            pooler=settings.engine.postgres_pooler,
+            patience_seconds=patience_seconds,
+        )
+        catalog = await CatalogTarget.on_postgres(
+            place, integration_identifier=identifier, options=options, clock=clock
+        )
+    else:
+        catalog = CatalogTarget.open(path, integration_identifier=identifier, options=options, clock=clock)
     stack.push_async_callback(catalog.close)
     return catalog
 

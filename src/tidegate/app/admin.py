@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from tidegate.app.adapters import catalog_path, engine_path, mapper_limits, open_catalog, open_engine
+from tidegate.app.adapters import has_catalog, mapper_limits, open_catalog, open_engine
 from tidegate.app.clock import SystemClock, new_id
 from tidegate.app.console import console_pages
 from tidegate.app.listeners import admin_server, check_admin
@@ -79,7 +79,7 @@ async def console_alone(settings: Settings, mapping_file: Path) -> AsyncGenerato
     name = settings.integration.identifier
     async with AsyncExitStack() as stack:
         engine = await open_engine(stack, settings)
-        catalog = open_catalog(stack, settings, name) if _has_catalog(settings) else None
+        catalog = await open_catalog(stack, settings, name) if has_catalog(settings) else None
         app = admin_application(
             engine,
             settings,
@@ -97,10 +97,3 @@ async def console_alone(settings: Settings, mapping_file: Path) -> AsyncGenerato
             yield f"http://{address}"
         finally:
             await server.stop()
-
-
-def _has_catalog(settings: Settings) -> bool:
-    """True if there is an embedded catalog within reach: beside PostgreSQL it may be on another machine."""
-    if settings.target != "catalog" or (engine_path(settings) is None and not settings.catalog.path):
-        return False
-    return catalog_path(settings).exists()

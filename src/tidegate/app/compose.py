@@ -101,7 +101,7 @@ async def composed(
             condition,
             station.board or condition,
         )
-        target = _target(stack, parts, station)
+        target = await _target(stack, parts, station)
         service = Service(condition, parts.telemetry)
         if Role.WORKER in station.roles and target is not None:
             service.work = await _work(stack, parts, target, blueprints)
@@ -125,12 +125,14 @@ def _samples(parts: _Parts, process: Process, roll: SampleRoll, work: Work | Non
     )
 
 
-def _target(stack: AsyncExitStack, parts: _Parts, station: Station) -> CatalogTarget | PortTarget | None:
+async def _target(
+    stack: AsyncExitStack, parts: _Parts, station: Station
+) -> CatalogTarget | PortTarget | None:
     """The target, where something is written to it or read from it."""
     if Role.WORKER in station.roles:
-        return open_target(stack, parts.integration, parts.settings, parts.mapping.options)
+        return await open_target(stack, parts.integration, parts.settings, parts.mapping.options)
     if Role.ADMIN in station.roles and parts.settings.target == "catalog":
-        return open_catalog(stack, parts.settings, parts.settings.integration.identifier)
+        return await open_catalog(stack, parts.settings, parts.settings.integration.identifier)
     return None
 
 

@@ -12,6 +12,7 @@ import typer
 
 from tidegate.app.adapters import (
     COMMAND_PATIENCE_SECONDS,
+    catalog_path,
     engine_path,
     mapper_limits,
     open_engine,
@@ -161,13 +162,18 @@ async def _engine(settings: Settings) -> Finding:
 
 async def _target(integration: Integration, settings: Settings, mapping: MappingFile) -> Finding:
     name = f"target {settings.target}"
+    patience = COMMAND_PATIENCE_SECONDS
     try:
         async with AsyncExitStack() as stack:
-            target = open_target(stack, integration, settings, mapping.options)
+            target = await open_target(
+                stack, integration, settings, mapping.options, patience_seconds=patience
+            )
             await target.owned([EntityRef("_tidegate", "doctor")])
     except TidegateError as error:
         return Finding(name, False, str(error))
-    return Finding(name, True, settings.port.base_url if settings.target == "port" else "")
+    if settings.target == "port":
+        return Finding(name, True, settings.port.base_url)
+    return Finding(name, True, str(catalog_path(settings) or without_password(settings.engine.url)))
 
 
 async def _third_parties(settings: Settings) -> AsyncIterator[Finding]:

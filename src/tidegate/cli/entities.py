@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.text import Text
 
-from tidegate.app.adapters import catalog_path, open_catalog
+from tidegate.app.adapters import COMMAND_PATIENCE_SECONDS, catalog_path, open_catalog
 from tidegate.cli.changes import change_line
 from tidegate.cli.events import SEARCH_SECONDS, explain_run
 from tidegate.cli.options import AsJson, ConfigFile, Limit
@@ -26,8 +26,8 @@ from tidegate.core.events import Json
 from tidegate.core.inspection import EntitiesFound, EntityFilter, Page, RunDetail, WriteRecord
 from tidegate.core.ports import WholeEngine
 from tidegate.core.runs import WriteAction
+from tidegate.targets.catalog.database import Database
 from tidegate.targets.catalog.documents import Position, Selection, entity_document, entity_slice
-from tidegate.targets.catalog.sqlite import Database
 
 app = typer.Typer(no_args_is_help=True, help="What the catalog holds, and why.")
 
@@ -44,7 +44,7 @@ def list_entities(
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
-    """List the embedded catalog's entities; with another target, those that were written to it."""
+    """List the catalog's entities; with another target, those that were written to it."""
     if load_settings(config).target != "catalog":
         _list_written(blueprint, limit, json, config)
         return
@@ -89,7 +89,7 @@ def show_entity(
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
-    """Print one entity of the embedded catalog, in the shape of Port's API: JSON in any case."""
+    """Print one entity of the catalog, in the shape of Port's API: JSON in any case."""
     del json
     ref = EntityRef(blueprint, identifier)
     found = _read(config, lambda database: entity_document(database, ref))
@@ -184,12 +184,17 @@ def _read(config: Path | None, query: Callable[[Database], ResultT]) -> ResultT:
     if settings.target != "catalog":
         raise ConfigurationError("entities are in Port: look there, or ask `tidegate entities why`")
     path = catalog_path(settings)
-    if not path.exists():
+    if path is not None and not path.exists():
         raise ConfigurationError(f"there is no catalog at {path}: start `tidegate run` first")
 
     async def session() -> ResultT:
         async with AsyncExitStack() as stack:
-            catalog = open_catalog(stack, settings, settings.integration.identifier)
+            catalog = await open_catalog(
+                stack,
+                settings,
+                settings.integration.identifier,
+                patience_seconds=COMMAND_PATIENCE_SECONDS,
+            )
             return await catalog.readers.read(query)
 
     return asyncio.run(session())

@@ -8,7 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tidegate.app.adapters import catalog_path, mapper_limits, open_catalog
+from tidegate.app.adapters import has_catalog, mapper_limits, open_catalog
 from tidegate.app.clock import SystemClock
 from tidegate.app.previews import open_dry_runs
 from tidegate.cli.changes import change_line
@@ -59,7 +59,7 @@ def diff_command(
 
     async def dry_run(engine: WholeEngine, settings: Settings) -> DryRun:
         async with AsyncExitStack() as stack:
-            runs = _open(stack, engine, settings)
+            runs = await _open(stack, engine, settings)
             with _progress(quiet=json) as progress:
                 task = progress.add_task("trying the mapping", total=None)
                 return await runs.deploy(
@@ -96,7 +96,7 @@ def preview_command(
 
     async def preview(engine: WholeEngine, settings: Settings) -> list[ItemsPreview]:
         async with AsyncExitStack() as stack:
-            previews = _open(stack, engine, settings).previews
+            previews = (await _open(stack, engine, settings)).previews
             if event is not None:
                 return await previews.of_event(text, event)
             return [await previews.of_run(text, run or 0)]
@@ -121,10 +121,10 @@ def _read(file: Path) -> str:
         raise ConfigurationError(f"{file}: cannot be read as UTF-8 text: {error}") from error
 
 
-def _open(stack: AsyncExitStack, engine: WholeEngine, settings: Settings) -> DryRuns:
+async def _open(stack: AsyncExitStack, engine: WholeEngine, settings: Settings) -> DryRuns:
     catalog = None
-    if settings.target == "catalog" and catalog_path(settings).exists():
-        catalog = open_catalog(stack, settings, settings.integration.identifier)
+    if has_catalog(settings):
+        catalog = await open_catalog(stack, settings, settings.integration.identifier)
     return open_dry_runs(engine, mapper_limits(settings), catalog, SystemClock())
 
 

@@ -77,9 +77,13 @@ class PortSettings(Section):
 
 
 class CatalogSettings(Section):
-    """The embedded catalog, for TIDEGATE__TARGET=catalog."""
+    """The catalog of Tidegate's own, for TIDEGATE__TARGET=catalog."""
 
-    path: str = Field(default="", description="Its file; empty: catalog.db beside the engine's file.")
+    path: str = Field(
+        default="",
+        description="Its file, for one machine; empty: catalog.db beside the engine's file, or with PostgreSQL the"
+        " engine's database.",
+    )
 
 
 class IntegrationSettings(Section):

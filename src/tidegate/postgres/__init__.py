@@ -3,6 +3,7 @@
 from tidegate.postgres.address import ServerAddress
 from tidegate.postgres.connections import Connections, Row, Values
 from tidegate.postgres.failures import Failure, failure_of, said
+from tidegate.postgres.opening import open_database
 from tidegate.postgres.schema import Release, prepare
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "ServerAddress",
     "Values",
     "failure_of",
+    "open_database",
     "prepare",
     "said",
 ]

@@ -14,6 +14,7 @@ from random import SystemRandom
 from typing import Any, LiteralString, TypeAlias, cast
 
 from psycopg import AsyncConnection, OperationalError
+from psycopg import Connection as SyncConnection
 
 from tidegate.postgres.address import ServerAddress
 from tidegate.postgres.failures import Failure, failure_of
@@ -85,7 +86,7 @@ class Connections:
             raise OperationalError("it is closed")
         while self._idle:
             connection = self._idle.pop()
-            if not _has_news(connection):
+            if not has_news(connection):
                 return connection
             await _close(connection)
         return await self._connect()
@@ -123,7 +124,7 @@ def query_text(text: str) -> LiteralString:
     return cast("LiteralString", text)
 
 
-def _has_news(connection: Connection) -> bool:
+def has_news(connection: AsyncConnection[Row] | SyncConnection[Row]) -> bool:
     """True if the server said something to an idle connection: mostly that it is gone."""
     if connection.closed:
         return True

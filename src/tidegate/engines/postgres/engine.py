@@ -44,7 +44,6 @@ from tidegate.engines.postgres.horizon import LOOK_SECONDS, Horizon
 from tidegate.engines.postgres.inspecting import TEXTS, backlog
 from tidegate.engines.postgres.lineage import StageCall, stage
 from tidegate.engines.postgres.mending import AT_ONCE, Prunes, dead_runs, mend
-from tidegate.engines.postgres.opening import open_database
 from tidegate.engines.postgres.reader import Reader
 from tidegate.engines.postgres.runs import RunsLent, claim_runs, renew
 from tidegate.engines.postgres.samples import keep_sample, samples_since
@@ -52,7 +51,7 @@ from tidegate.engines.postgres.searching import EVENT_TABLES
 from tidegate.engines.postgres.settling import SettleCall, Settled, refresh, settle
 from tidegate.engines.searching import Search, answer_later, blueprints, search_entities, search_events
 from tidegate.engines.wakeups import Wakeups, Work
-from tidegate.postgres import Connections, Release, ServerAddress
+from tidegate.postgres import Connections, Release, ServerAddress, open_database
 
 ResultT = TypeVar("ResultT")
 Call = Callable[[], Awaitable[Any]]

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ import msgspec
 from tidegate.core.entities import EntityRef
 from tidegate.core.events import Json
 from tidegate.targets.catalog.blueprints import Blueprint, parse_blueprint
-from tidegate.targets.catalog.rows import COLUMNS, StoredEntity, answered, iso_time
+from tidegate.targets.catalog.database import Database
+from tidegate.targets.catalog.rows import COLUMNS, StoredEntity, answered, iso_time, pairs_json
 from tidegate.targets.catalog.rule_parsing import QueryError
 from tidegate.targets.catalog.rules import Rule
 from tidegate.targets.catalog.rules_sql import Condition
-from tidegate.targets.catalog.sqlite import Database
 
 SLICE = 500
 """How many entities are read at once."""
@@ -57,10 +57,10 @@ class Selection:
 
 def blueprint_documents(database: Database, identifier: str | None = None) -> list[dict[str, Json]]:
     """All blueprints in the order of their identifiers, or the one that is named so."""
+    where, values = ("", ()) if identifier is None else ("WHERE identifier = ?", (identifier,))
     rows = database.rows(
-        "SELECT document, source, created_ms, updated_ms FROM blueprints"
-        " WHERE ?1 IS NULL OR identifier = ?1 ORDER BY identifier",
-        (identifier,),
+        f"SELECT document, source, created_ms, updated_ms FROM blueprints {where} ORDER BY identifier",  # noqa: S608
+        values,
     )
     return [
         msgspec.json.decode(document)
@@ -81,7 +81,7 @@ def entity_slice(
     database: Database, selection: Selection, after: Position, limit: int
 ) -> tuple[list[dict[str, Json]], Position | None]:
     """The next entities of a selection, at most `limit`, and where to go on; None at the end."""
-    condition = Condition(lambda: _blueprints(database))
+    condition = Condition(database.dialect, lambda: _blueprints(database))
     where = [
         f"(e.blueprint, e.identifier) > ({condition.bind(after.blueprint)}, {condition.bind(after.identifier)})"
     ]
@@ -100,10 +100,21 @@ def entity_slice(
 
 def matching_blueprints(database: Database, selection: Selection) -> list[str]:
     """The blueprints that have entities in the selection."""
-    condition = Condition(lambda: _blueprints(database))
-    where = "1" if selection.rule is None else condition.of(selection.rule)
+    condition = Condition(database.dialect, lambda: _blueprints(database))
+    where = "TRUE" if selection.rule is None else condition.of(selection.rule)
     query = f"SELECT DISTINCT e.blueprint FROM entities AS e WHERE {where} ORDER BY 1"  # noqa: S608 - bound
     return [blueprint for (blueprint,) in database.rows(query, condition.values)]
+
+
+def owned_by(database: Database, refs: Iterable[EntityRef], source: str) -> frozenset[EntityRef]:
+    """Which of these exist and are this source's."""
+    condition = Condition(database.dialect, tuple)
+    pairs = database.dialect.pairs(condition.bind(pairs_json(refs)))
+    query = (
+        f"SELECT e.blueprint, e.identifier FROM entities AS e WHERE (e.blueprint, e.identifier) IN ({pairs})"  # noqa: S608
+        f" AND e.source = {condition.bind(source)}"
+    )
+    return frozenset(EntityRef(*row) for row in database.rows(query, condition.values))
 
 
 def _blueprints(database: Database) -> Sequence[Blueprint]:

@@ -32,6 +32,12 @@ def date_time(value: str) -> datetime | None:
         return None
 
 
+def instant_us(value: object) -> int | None:
+    """Microseconds since 1970 of an RFC 3339 string, None for anything else."""
+    moment = date_time(value) if isinstance(value, str) else None
+    return None if moment is None else round(moment.timestamp() * 1_000_000)
+
+
 def is_url(value: str) -> bool:
     """An absolute http, https or ftp URL."""
     return _URL.fullmatch(value) is not None

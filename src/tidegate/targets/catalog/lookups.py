@@ -1,11 +1,14 @@
 """What an entity refers to, resolved against the catalog: search identifiers, relations, teams."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import UnsetType
+
 from tidegate.core.entities import EntityRef
 from tidegate.core.events import Json
-from tidegate.core.ports import Refused
+from tidegate.core.ports import Change, Delete, Refused
 from tidegate.targets.catalog.blueprints import Blueprint, Relation
 from tidegate.targets.catalog.rule_parsing import QueryError, parse_lookup
 from tidegate.targets.catalog.store import Store
@@ -89,3 +92,26 @@ class Lookups:
 def targets(relation: Relation, value: Json) -> list[EntityRef]:
     """The entities that a resolved relation leads to."""
     return [EntityRef(relation.target, identifier) for identifier in as_list(value)]
+
+
+def named_entities(changes: Sequence[Change], store: Store) -> frozenset[EntityRef]:
+    """The entities that changes name, without what their searches find."""
+    refs: set[EntityRef] = set()
+    for change in changes:
+        if isinstance(change, Delete):
+            refs.add(change.ref)
+            continue
+        entity, blueprint = change.entity, store.blueprint(change.entity.blueprint)
+        refs |= _named(entity.blueprint, entity.identifier)
+        if blueprint is None or isinstance(entity.relations, UnsetType):
+            continue
+        for name, value in entity.relations.items():
+            relation = blueprint.relations.get(name)
+            if relation is not None:
+                refs |= {ref for item in as_list(value) for ref in _named(relation.target, item)}
+    return frozenset(refs)
+
+
+def _named(blueprint: str, identifier: Json) -> set[EntityRef]:
+    text = as_text(identifier)
+    return {EntityRef(blueprint, text)} if identifier_fault(text) is None else set()

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
 from tidegate.core.errors import TargetUnavailableError
-from tidegate.targets.catalog.sqlite import Database, outages_as_unavailable
+from tidegate.targets.catalog.database import Database
 
 READERS = 2
 
@@ -18,16 +17,15 @@ _T = TypeVar("_T")
 class Readers:
     """Runs queries on connections of their own; each sees what was committed when it began."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, connect: Callable[[], Database]) -> None:
         self._executor = ThreadPoolExecutor(READERS, thread_name_prefix="tidegate-catalog-reader")
         self._idle: SimpleQueue[Database] = SimpleQueue()
         self._closed = False
         for _ in range(READERS):
-            self._idle.put(Database(path, readonly=True))
+            self._idle.put(connect())
 
     async def read(self, query: Callable[[Database], _T]) -> _T:
-        """Run a query. Raises TargetUnavailableError if the file cannot be read now."""
+        """Run a query. Raises TargetUnavailableError if it cannot be read now."""
         if self._closed:
             raise TargetUnavailableError("the catalog is closed")
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, query)
@@ -35,7 +33,7 @@ class Readers:
     def _run(self, query: Callable[[Database], _T]) -> _T:
         database = self._idle.get()
         try:
-            with outages_as_unavailable(self._path):
+            with database.reading():
                 return query(database)
         finally:
             self._idle.put(database)

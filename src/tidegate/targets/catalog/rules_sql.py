@@ -1,20 +1,21 @@
-"""Search rules as SQL conditions on the table of entities (alias `e`): SQLite evaluates, Python never loops.
+"""Search rules as SQL conditions on the table of entities (alias `e`): the database evaluates, Python never loops.
 
 `tests/targets/test_rules_sql.py` holds them to the plain evaluator of the Port stub.
 """
-# ruff: noqa: S608 - every value is bound; what is put into the text is this module's own
+# ruff: noqa: S608 - every value is bound; what is put into the text is this module's own, or the dialect's
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tidegate.core.events import Json
 from tidegate.targets.catalog.blueprints import Blueprint
+from tidegate.targets.catalog.dialect import Dialect, Operand, Value, is_impossible
+from tidegate.targets.catalog.formats import instant_us
 from tidegate.targets.catalog.rows import to_json
 from tidegate.targets.catalog.rules import Comparison, Direction, Group, Operator, Period, RelatedTo, Rule
-from tidegate.targets.catalog.sqlite import Value, instant_us
 from tidegate.targets.shapes import is_array
 
-_NEVER = "0"
+_NEVER = "FALSE"
 _MAX_INTEGER = 2**63 - 1
 
 _POSITIVE: Mapping[Operator, Operator] = {
@@ -38,46 +39,20 @@ _TEXT_COLUMNS: Mapping[str, str] = {
 _TIME_COLUMNS: Mapping[str, str] = {"$createdAt": "e.created_ms", "$updatedAt": "e.updated_ms"}
 
 
-def property_value(column: str, name: str) -> str:
-    """SQL for a property's value: the same text in conditions and in indexes, or SQLite would not use these."""
-    return f"json_extract({column}, {_path(name)})"
-
-
 def equated_properties(rule: Rule) -> set[str]:
     """The properties that a rule compares for equality, which an index would help."""
     if isinstance(rule, Group):
         return {name for inner in rule.rules for name in equated_properties(inner)}
     if isinstance(rule, Comparison) and rule.operator in (Operator.EQUAL, Operator.IN):
-        return set() if rule.property.startswith("$") or _is_impossible(rule.property) else {rule.property}
+        return set() if rule.property.startswith("$") or is_impossible(rule.property) else {rule.property}
     return set()
-
-
-def _is_impossible(name: str) -> bool:
-    """True for a name that no stored property has, and that a JSON path in SQL cannot spell."""
-    return '"' in name or "\\" in name or "\0" in name
-
-
-def _path(name: str) -> str:
-    quoted = name.replace("'", "''")
-    return f"""'$."{quoted}"'"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Operand:
-    """The left side of a comparison: SQL for its JSON type, its value, its items if it is an array, and its
-    moment in microseconds.
-    """
-
-    kind: str
-    value: str
-    items: str
-    moment: str
 
 
 @dataclass(slots=True)
 class Condition:
     """A WHERE condition in the making, and the values that it is to be executed with, by name."""
 
+    dialect: Dialect
     blueprints: Callable[[], Iterable[Blueprint]]
     values: dict[str, Value] = field(default_factory=dict[str, Value])
 
@@ -87,46 +62,35 @@ class Condition:
             value = float(value)
         name = f"value{len(self.values)}"
         self.values[name] = value
-        return f":{name}"
+        return self.dialect.placeholder(name, value)
 
     def of(self, rule: Rule) -> str:
         """The SQL of a rule: true, or false or NULL."""
         match rule:
             case Group(every=every, rules=rules):
                 parts = [f"({self.of(inner)})" for inner in rules]
-                return (" AND " if every else " OR ").join(parts) or ("1" if every else _NEVER)
+                return (" AND " if every else " OR ").join(parts) or ("TRUE" if every else _NEVER)
             case Comparison(operator=operator) if operator in _POSITIVE:
                 positive = Comparison(rule.property, _POSITIVE[operator], rule.value)
-                return f"NOT coalesce({self._comparison(positive)}, 0)"
+                return f"NOT coalesce({self._comparison(positive)}, FALSE)"
             case Comparison():
                 return self._comparison(rule)
             case Period(property=name, start=start, end=end, inside=inside):
                 first, last = (self.bind(round(end.timestamp() * 1_000_000)) for end in (start, end))
                 between = f"{self._operand(name).moment} BETWEEN {first} AND {last}"
-                return between if inside else f"NOT coalesce({between}, 0)"
+                return between if inside else f"NOT coalesce({between}, FALSE)"
             case RelatedTo():
                 return self._related(rule)
 
-    def _operand(self, name: str) -> _Operand:
+    def _operand(self, name: str) -> Operand:
         if name in _TEXT_COLUMNS:
             column = _TEXT_COLUMNS[name]
             kind = f"CASE WHEN {column} IS NULL THEN 'null' ELSE 'text' END"
-            return _Operand(kind, column, "", f"instant_us({column})")
+            return Operand(kind, column, "NULL", "", f"instant_us({column})")
         if name in _TIME_COLUMNS:
             column = _TIME_COLUMNS[name]
-            text = f"strftime('%Y-%m-%dT%H:%M:%fZ', {column} / 1000.0, 'unixepoch')"
-            return _Operand("'text'", text, "", f"{column} * 1000")
-        if name == "$team":
-            return _Operand("'array'", "e.team", "json_each(e.team)", "NULL")
-        if _is_impossible(name):
-            return _Operand("NULL", "NULL", "", "NULL")  # no property can be named so
-        path, value = _path(name), property_value("e.properties", name)
-        return _Operand(
-            f"json_type(e.properties, {path})",
-            value,
-            f"json_each(e.properties, {path})",
-            f"instant_us({value})",
-        )
+            return Operand("'text'", self.dialect.time_text(column), "NULL", "", f"{column} * 1000")
+        return self.dialect.team() if name == "$team" else self.dialect.property(name)
 
     def _comparison(self, rule: Comparison) -> str:
         left, wanted = self._operand(rule.property), rule.value
@@ -137,56 +101,62 @@ class Condition:
                 return self._any(self._equal(rule.property, left, one) for one in wanted)
             case Operator.CONTAINS:
                 parts = [self._contains(left, one) for one in (wanted if is_array(wanted) else [wanted])]
-                return f"({' AND '.join(parts) or '1'})"
+                return f"({' AND '.join(parts) or 'TRUE'})"
             case Operator.CONTAINS_ANY:
                 return self._any(self._has_item(left, one) for one in wanted)
             case Operator.BEGINS_WITH:
                 prefix = self.bind(wanted)
-                return f"({left.kind} = 'text' AND substr({left.value}, 1, length({prefix})) = {prefix})"
+                return f"({left.kind} = 'text' AND substr({left.text}, 1, length({prefix})) = {prefix})"
             case Operator.ENDS_WITH:
                 suffix = self.bind(wanted)
-                ends = f"{suffix} = '' OR substr({left.value}, -length({suffix})) = {suffix}"
-                return f"({left.kind} = 'text' AND ({ends}))"
+                before = f"length({left.text}) - length({suffix})"
+                ends = f"{before} >= 0 AND substr({left.text}, {before} + 1) = {suffix}"
+                return f"({left.kind} = 'text' AND {ends})"
             case Operator.IS_EMPTY:
-                empty_array = f"{left.kind} = 'array' AND {left.value} = '[]'"
+                empty_array = f"{left.kind} = 'array' AND {left.text} = '[]'"
                 return f"(coalesce({left.kind}, 'null') = 'null' OR ({empty_array}))"
             case operator:
                 return self._ordered(left, operator, wanted)
 
-    def _ordered(self, left: _Operand, operator: Operator, wanted: Json) -> str:
+    def _ordered(self, left: Operand, operator: Operator, wanted: Json) -> str:
         if isinstance(wanted, str):
             return f"{left.moment} {operator.value} {self.bind(instant_us(wanted))}"
         number = f"{left.kind} IN ('integer', 'real')"
-        return f"({number} AND {left.value} {operator.value} {self.bind(wanted)})"
+        return f"({number} AND {left.number} {operator.value} {self.bind(wanted)})"
 
-    def _equal(self, name: str, left: _Operand, wanted: Json) -> str:
+    def _equal(self, name: str, left: Operand, wanted: Json) -> str:
         if name in _TEXT_COLUMNS and isinstance(wanted, str):
-            return f"{left.value} = {self.bind(wanted)}"  # as plain as the index needs it
+            return f"{left.text} = {self.bind(wanted)}"  # as plain as the index needs it
         if name in _TIME_COLUMNS:
             return f"{left.moment} = {self.bind(instant_us(wanted))}"
         if name == "$team" and wanted is not None:
             return self._has_item(left, wanted)
-        return self._same(left.kind, left.value, wanted)
+        same = self._same(left, wanted)
+        if not left.digest or wanted is None:
+            return same
+        digest = self.dialect.digest_of(wanted, self.bind(to_json(wanted)))
+        return f"({left.digest} = {digest} AND {same})"
 
-    def _same(self, kind: str, value: str, wanted: Json) -> str:
+    def _same(self, left: Operand, wanted: Json) -> str:
         if wanted is None:
-            return f"coalesce({kind}, 'null') = 'null'"
+            return f"coalesce({left.kind}, 'null') = 'null'"
         if isinstance(wanted, bool):
-            return f"{kind} = '{'true' if wanted else 'false'}'"
-        kinds = "('text')" if isinstance(wanted, str) else "('integer', 'real')"
-        return f"({kind} IN {kinds} AND {value} = {self.bind(wanted)})"
+            return f"{left.kind} = '{'true' if wanted else 'false'}'"
+        if isinstance(wanted, str):
+            return f"({left.kind} = 'text' AND {left.text} = {self.bind(wanted)})"
+        return f"({left.kind} IN ('integer', 'real') AND {left.number} = {self.bind(wanted)})"
 
-    def _has_item(self, left: _Operand, wanted: Json) -> str:
+    def _has_item(self, left: Operand, wanted: Json) -> str:
         if not left.items:
             return _NEVER
-        item = self._same("item.type", "item.value", wanted)
+        item = self._same(self.dialect.item, wanted)
         return f"({left.kind} = 'array' AND EXISTS (SELECT 1 FROM {left.items} AS item WHERE {item}))"
 
-    def _contains(self, left: _Operand, wanted: Json) -> str:
+    def _contains(self, left: Operand, wanted: Json) -> str:
         has_item = self._has_item(left, wanted)
         if not isinstance(wanted, str):
             return has_item
-        has_part = f"({left.kind} = 'text' AND instr({left.value}, {self.bind(wanted)}) > 0)"
+        has_part = f"({left.kind} = 'text' AND {self.dialect.position}({left.text}, {self.bind(wanted)}) > 0)"
         return f"({has_item} OR {has_part})"
 
     def _any(self, parts: Iterable[str]) -> str:
@@ -195,7 +165,7 @@ class Condition:
     def _related(self, rule: RelatedTo) -> str:
         starts = (
             f"SELECT {self.bind(rule.blueprint)} AS blueprint, value AS identifier"
-            f" FROM json_each({self.bind(to_json(rule.identifiers))})"
+            f" FROM {self.dialect.texts(self.bind(to_json(rule.identifiers)))}"
         )
         walked = "" if rule.required is None else f" AND {self._relations_that(required=rule.required)}"
         up = ("edge.target_blueprint, edge.target_identifier", "edge.blueprint", "edge.identifier")
@@ -217,5 +187,5 @@ class Condition:
             for name, relation in blueprint.relations.items()
             if relation.required is required
         ]
-        listed = f"SELECT value ->> 0, value ->> 1 FROM json_each({self.bind(to_json(pairs))})"
+        listed = self.dialect.pairs(self.bind(to_json(pairs)))
         return f"(edge.blueprint, edge.relation) IN ({listed})"

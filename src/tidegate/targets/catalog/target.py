@@ -1,7 +1,8 @@
-"""The embedded catalog as an EntityTarget: Port's semantics on SQLite, fenced, durable when `apply` returns."""
+"""The embedded catalog as an EntityTarget: Port's semantics, fenced, durable when `apply` returns."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from tidegate.core.entities import EntityRef
@@ -9,13 +10,15 @@ from tidegate.core.events import Json
 from tidegate.core.ports import Change, ChangeOutcome, Clock, Upsert
 from tidegate.core.resources import TargetOptions
 from tidegate.targets.catalog.blueprints import Blueprint, parse_blueprint
+from tidegate.targets.catalog.database import Database, WritingDatabase
 from tidegate.targets.catalog.deletes import Deletes
+from tidegate.targets.catalog.documents import owned_by
 from tidegate.targets.catalog.fences import Fences
-from tidegate.targets.catalog.files import open_writer
-from tidegate.targets.catalog.lookups import Lookups
+from tidegate.targets.catalog.lookups import Lookups, named_entities
+from tidegate.targets.catalog.places import PostgresPlace
 from tidegate.targets.catalog.readers import Readers
-from tidegate.targets.catalog.rows import pairs_json
-from tidegate.targets.catalog.sqlite import Database
+from tidegate.targets.catalog.sqlite.database import Database as SqliteDatabase
+from tidegate.targets.catalog.sqlite.files import open_writer
 from tidegate.targets.catalog.store import Store
 from tidegate.targets.catalog.upserts import Upserts
 from tidegate.targets.catalog.writer import GroupCommitWriter
@@ -25,22 +28,17 @@ FENCES_KEPT = timedelta(days=7)
 
 _PRUNE_EVERY_MS = 3_600_000
 
-_OWNED = (
-    "SELECT e.blueprint, e.identifier FROM json_each(?1) AS wanted JOIN entities AS e"
-    " ON e.blueprint = wanted.value ->> 0 AND e.identifier = wanted.value ->> 1 WHERE e.source = ?2"
-)
-
 
 class CatalogTarget:
-    """Entities in an SQLite file of this machine. `open` it, and `close` it when done."""
+    """Entities in a file of this machine, or in a database. `open` it, and `close` it when done."""
 
     batch_limit = 100
     fenced = True
 
     def __init__(
         self,
-        database: Database,
-        path: Path,
+        database: WritingDatabase,
+        reading: Callable[[], Database],
         integration_identifier: str,
         options: TargetOptions,
         clock: Clock,
@@ -50,8 +48,8 @@ class CatalogTarget:
         self.clock = clock
         self._store = Store(database)
         self._pruned_ms = 0
-        self._writer = GroupCommitWriter(database, path, self._begin)
-        self.readers = Readers(path)
+        self._writer = GroupCommitWriter(database, self._begin, self._store.forget)
+        self.readers = Readers(reading)
 
     @classmethod
     def open(
@@ -62,7 +60,21 @@ class CatalogTarget:
         Several processes may have it open at once. Raises ConfigurationError: it cannot be opened, is not a
         catalog, or was written by a newer version.
         """
-        return cls(open_writer(path), path, integration_identifier, options, clock)
+        database = open_writer(path)
+        reading = partial(SqliteDatabase, path, readonly=True)
+        return cls(database, reading, integration_identifier, options, clock)
+
+    @classmethod
+    async def on_postgres(
+        cls, place: PostgresPlace, *, integration_identifier: str, options: TargetOptions, clock: Clock
+    ) -> "CatalogTarget":
+        """Open the tables in a database, creating them if missing. Raises ConfigurationError, after trying for a
+        while: it cannot be reached, refuses, or is in use by a newer version.
+        """
+        from tidegate.targets.catalog.postgres.opening import open_home  # needs the extra
+
+        connect = await open_home(place)
+        return cls(connect(), connect, integration_identifier, options, clock)
 
     async def prepare(self, blueprints: Sequence[Mapping[str, Json]], default_mapping: Json) -> None:
         """Create the blueprints that are missing, and bring those up to date that this integration created.
@@ -80,9 +92,7 @@ class CatalogTarget:
 
     async def owned(self, refs: Collection[EntityRef]) -> frozenset[EntityRef]:
         """Which of these exist and were last named by this integration."""
-        wanted = pairs_json(refs)
-        rows = await self.readers.read(lambda database: database.rows(_OWNED, (wanted, self._source)))
-        return frozenset(EntityRef(*row) for row in rows)
+        return await self.readers.read(lambda database: owned_by(database, refs, self._source))
 
     async def close(self) -> None:
         """Finish what is on its way and close the file. Idempotent."""
@@ -100,6 +110,8 @@ class CatalogTarget:
 
     def _apply(self, changes: Sequence[Change]) -> list[ChangeOutcome]:
         now_ms = self._now_ms()
+        if self._store.reads_ahead:
+            self._store.read_ahead(named_entities(changes, self._store), self._source)
         fences = Fences(self._store, self._source, now_ms)
         lookups = Lookups(self._store, self.clock.now())
         upserts = Upserts(self._store, fences, lookups, self._options)

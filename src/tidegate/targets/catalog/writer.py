@@ -6,13 +6,12 @@ A job's future is resolved only after its transaction is committed.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
 from tidegate.core.errors import TargetUnavailableError
-from tidegate.targets.catalog.sqlite import Database, outages_as_unavailable
+from tidegate.targets.catalog.database import WritingDatabase
 
 MAX_JOBS_IN_A_COMMIT = 64
 
@@ -39,13 +38,15 @@ class _Job:
 class GroupCommitWriter:
     """Runs jobs on the writing connection, in the order in which they were submitted.
 
-    `begin` is called first in each transaction, in the writer's thread.
+    `begin` is called first in each transaction, `undone` when a job was undone, both in the writer's thread.
     """
 
-    def __init__(self, database: Database, path: Path, begin: Callable[[], None]) -> None:
+    def __init__(
+        self, database: WritingDatabase, begin: Callable[[], None], undone: Callable[[], None]
+    ) -> None:
         self._database = database
-        self._path = path
         self._begin = begin
+        self._undone = undone
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         self._thread = Thread(target=self._run, name="tidegate-catalog-writer", daemon=True)
@@ -55,7 +56,7 @@ class GroupCommitWriter:
         """Run `work` in a transaction; its result, once that is on disk.
 
         What `work` raises is raised here, and what it wrote is undone. Raises TargetUnavailableError if the
-        file cannot be written now.
+        catalog cannot be written now.
         """
         if self._closed:
             raise TargetUnavailableError("the catalog is closed")
@@ -97,7 +98,7 @@ class GroupCommitWriter:
 
     def _commit(self, jobs: list[_Job]) -> None:
         try:
-            with outages_as_unavailable(self._path), self._database.transaction():
+            with self._database.transaction():
                 self._begin()
                 for job in jobs:
                     self._do(job)
@@ -107,16 +108,14 @@ class GroupCommitWriter:
 
     def _do(self, job: _Job) -> None:
         """Run one job; if it fails by itself, undo it alone. An outage fails the whole transaction."""
-        self._database.run("SAVEPOINT job")
         try:
-            with outages_as_unavailable(self._path):
+            with self._database.part():
                 job.result = job.work()
         except TargetUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - a bug concerns its own job, which must hear of it
-            self._database.run("ROLLBACK TO job")
+            self._undone()
             job.error = error
-        self._database.run("RELEASE job")
 
 
 def _deliver(loop: asyncio.AbstractEventLoop, jobs: list[_Job]) -> None:

@@ -6,8 +6,9 @@ from time import monotonic
 from psycopg import Error, OperationalError, errors
 
 from tidegate.core.errors import ConfigurationError
-from tidegate.postgres import Release, ServerAddress, prepare
+from tidegate.postgres.address import ServerAddress
 from tidegate.postgres.connections import connect
+from tidegate.postgres.schema import Release, prepare
 
 _PAUSE_SECONDS = 0.5
 _REFUSALS = (

@@ -1,6 +1,6 @@
 """One SQLite connection, typed: the only module of the catalog that touches apsw."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,12 @@ from typing import Any
 import apsw
 
 from tidegate.core.errors import TargetUnavailableError
-from tidegate.targets.catalog.formats import date_time
+from tidegate.targets.catalog.database import Row
+from tidegate.targets.catalog.dialect import Value, Values
+from tidegate.targets.catalog.formats import instant_us
+from tidegate.targets.catalog.sqlite.dialect import SqliteDialect
 
 BUSY_SECONDS = 10.0
-
-Value = str | int | float | bytes | None
-Values = Sequence[Value] | Mapping[str, Value]
-Row = tuple[Any, ...]
 
 SqliteError = apsw.Error
 """The root of what SQLite raises."""
@@ -25,11 +24,15 @@ _BUGS = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.MisuseErr
 class Database:
     """A connection. Used by one thread at a time; statements are prepared once and kept."""
 
+    dialect = SqliteDialect()
+    reads_ahead = False
+
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         """Raises SqliteError."""
         flags = (
             apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         )
+        self._path = path
         self._connection: Any = apsw.Connection(str(path), flags=flags)
         self._connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
         self._connection.create_scalar_function("instant_us", instant_us, 1, deterministic=True)
@@ -52,16 +55,55 @@ class Database:
         return self._connection.pragma(name, *value)
 
     @contextmanager
-    def transaction(self) -> Generator[None]:
-        """BEGIN IMMEDIATE … COMMIT, or ROLLBACK if the block raises."""
-        self.run("BEGIN IMMEDIATE")
+    def reading(self) -> Generator[None]:
+        """See the port."""
         try:
             yield
-            self.run("COMMIT")
-        except BaseException:
-            if self.in_transaction:  # SQLite itself rolls back on a full disk and the like
-                self.run("ROLLBACK")
+        except _BUGS:
             raise
+        except apsw.Error as error:
+            raise TargetUnavailableError(
+                f"the catalog's file {self._path} cannot be used now: {error}"
+            ) from error
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """BEGIN IMMEDIATE … COMMIT, or ROLLBACK if the block raises."""
+        with self.reading():
+            self.run("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.run("COMMIT")
+            except BaseException:
+                if self.in_transaction:  # SQLite itself rolls back on a full disk and the like
+                    self.run("ROLLBACK")
+                raise
+
+    @contextmanager
+    def part(self) -> Generator[None]:
+        """See the port."""
+        self.run("SAVEPOINT part")
+        try:
+            with self.reading():
+                yield
+        except TargetUnavailableError:
+            raise
+        except Exception:
+            self.run("ROLLBACK TO part")
+            self.run("RELEASE part")
+            raise
+        self.run("RELEASE part")
+
+    def schema_version(self) -> int:
+        """It changes with whatever another connection writes."""
+        return self.pragma("data_version")
+
+    def touch_schema(self) -> None:
+        """SQLite keeps its `data_version` itself."""
+
+    def lookup_indexes(self) -> set[str]:
+        rows = self.rows("SELECT name FROM sqlite_schema WHERE name LIKE 'lookup\\_%' ESCAPE '\\'")
+        return {name for (name,) in rows}
 
     @property
     def in_transaction(self) -> bool:
@@ -69,20 +111,3 @@ class Database:
 
     def close(self) -> None:
         self._connection.close()
-
-
-@contextmanager
-def outages_as_unavailable(path: Path) -> Generator[None]:
-    """Turn what SQLite says about files, locks and disks into TargetUnavailableError; bugs stay what they are."""
-    try:
-        yield
-    except _BUGS:
-        raise
-    except apsw.Error as error:
-        raise TargetUnavailableError(f"the catalog's file {path} cannot be used now: {error}") from error
-
-
-def instant_us(value: Value) -> int | None:
-    """Microseconds since 1970 of an RFC 3339 string, None for anything else."""
-    moment = date_time(value) if isinstance(value, str) else None
-    return None if moment is None else round(moment.timestamp() * 1_000_000)

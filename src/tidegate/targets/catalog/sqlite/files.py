@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tidegate.core.errors import ConfigurationError
-from tidegate.targets.catalog.sqlite import Database, SqliteError
+from tidegate.targets.catalog.sqlite.database import Database, SqliteError
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x54474341  # "TGCA"
