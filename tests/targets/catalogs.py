@@ -17,7 +17,8 @@ from tidegate.targets.catalog.sqlite.files import open_writer
 
 KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 
-_KIND = "catalog"
+KIND = "catalog"
+"""Of schemas."""
 
 
 def in_server(schema: str) -> PostgresPlace:
@@ -33,7 +34,7 @@ async def catalogs(
     async with AsyncExitStack() as stack:
         schema = ""
         if kind == "postgres":
-            schema = await stack.enter_async_context(emptied(take_schema(_KIND)))
+            schema = await stack.enter_async_context(emptied(take_schema(KIND)))
         opened: list[CatalogTarget] = []
         for source in sources:
             if kind == "postgres":
@@ -58,7 +59,7 @@ def database(kind: str, folder: Path) -> Iterator[WritingDatabase]:
             stack.callback(sqlite.close)
             yield sqlite
             return
-        schema = take_schema(_KIND)
+        schema = take_schema(KIND)
         stack.callback(give_back_schema, schema)
         postgres = asyncio.run(open_home(in_server(schema)))()
         stack.callback(postgres.close)

@@ -15,7 +15,7 @@ import pytest
 
 from scripts.postgres_server import running
 from tests.postgres import emptied, server, take_schema
-from tests.targets.catalogs import in_server
+from tests.targets.catalogs import KIND, in_server
 from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.errors import TargetUnavailableError
 from tidegate.core.ports import Applied, Change, Delete, Overtaken, Upsert
@@ -63,7 +63,7 @@ def with_writers(
 ) -> None:
     async def run() -> None:
         async with (
-            emptied(take_schema("catalog")) as schema,
+            emptied(take_schema(KIND)) as schema,
             writers(number, in_server(schema), **options) as targets,
         ):
             await scenario(targets)
@@ -120,7 +120,7 @@ def test_a_writer_waits_for_its_turn_only_so_long(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(postgres_database, "WAIT_SECONDS", 1)
 
     async def run() -> None:
-        async with emptied(take_schema("catalog")) as schema, writers(1, in_server(schema)) as (target,):
+        async with emptied(take_schema(KIND)) as schema, writers(1, in_server(schema)) as (target,):
             with psycopg.connect(server().url()) as hog:
                 hog.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (schema,))
                 with pytest.raises(TargetUnavailableError, match="lock timeout"):

@@ -162,7 +162,7 @@ class Store:
             self._known[ref] = row
 
     def find(self, blueprint: str, rule: Rule, limit: int) -> list[str]:
-        """The identifiers of entities of a blueprint for which the rule holds, at most `limit`.
+        """The identifiers of entities of a blueprint for which the rule holds, at most `limit`, sorted.
 
         Properties that are looked up by equality get an index, so that the cost does not grow with the catalog.
         """
@@ -171,7 +171,8 @@ class Store:
         condition = Condition(self._database.dialect, self.blueprints)
         where = f"e.blueprint = {condition.bind(blueprint)} AND ({condition.of(rule)})"
         query = f"SELECT e.identifier FROM entities AS e WHERE {where} LIMIT {limit:d}"  # noqa: S608 - values are bound
-        return [identifier for (identifier,) in self._database.rows(query, condition.values)]
+        # Sorted here: to be asked for an order, a database would rather walk through the whole blueprint.
+        return sorted(identifier for (identifier,) in self._database.rows(query, condition.values))
 
     def _index(self, name: str) -> None:
         index = "lookup_" + blake2b(name.encode(), digest_size=8).hexdigest()
