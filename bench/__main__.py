@@ -17,7 +17,7 @@ BENCHES = {
     "ingress": "the ingress beside servers that do nothing",
     "mapping": "paths, operations and JQ",
     "fetch": "the outgoing client",
-    "targets": "the embedded catalog, and Port's client with its stub",
+    "targets": "the embedded catalog in both of its databases, and Port's client with its stub",
     "console": "the console's pages over a million events, and what they cost the ingest",
     "pipeline": "the time that a real service takes, step by step",
 }
