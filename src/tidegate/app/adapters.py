@@ -8,12 +8,11 @@ from tidegate.app.clock import SystemClock
 from tidegate.authoring import Integration
 from tidegate.config import Settings
 from tidegate.core.errors import ConfigurationError
-from tidegate.core.ports import WholeEngine
+from tidegate.core.ports import EntityTarget, WholeEngine
 from tidegate.core.resources import TargetOptions
 from tidegate.engines.sqlite import SqliteEngine
 from tidegate.mapping import MapperLimits
 from tidegate.targets.catalog import CatalogTarget, PostgresPlace
-from tidegate.targets.port import PortTarget
 
 PATIENCE_SECONDS = 60.0
 """How long a service waits for an engine's server that is starting or failing over; commands wait less."""
@@ -107,7 +106,7 @@ async def open_target(
     options: TargetOptions,
     *,
     patience_seconds: float = PATIENCE_SECONDS,
-) -> CatalogTarget | PortTarget:
+) -> EntityTarget:
     """Open the target that the settings name. Raises ConfigurationError."""
     identifier = settings.integration.identifier or integration.identifier
     if settings.target == "catalog":
@@ -149,7 +148,11 @@ def _open_port(
     settings: Settings,
     identifier: str,
     options: TargetOptions,
-) -> PortTarget:
+) -> EntityTarget:
+    from tidegate.targets.port import (
+        PortTarget,  # aiohttp takes its time: only who writes to Port waits for it
+    )
+
     check_target(settings)
     port = settings.port
     target = PortTarget(

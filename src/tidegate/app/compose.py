@@ -25,7 +25,7 @@ from tidegate.config import Settings
 from tidegate.console.admin import MetricsPage
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.events import Json
-from tidegate.core.ports import Clock, WholeEngine
+from tidegate.core.ports import Clock, EntityTarget, WholeEngine
 from tidegate.core.samples import Process
 from tidegate.core.signals import Telemetry
 from tidegate.core.traces import Tracing
@@ -33,7 +33,6 @@ from tidegate.fetch import HostBreakers
 from tidegate.mapping import JqMapper, MappingFile, read_mapping
 from tidegate.pipeline.processing import RunLimits
 from tidegate.targets.catalog import CatalogTarget
-from tidegate.targets.port import PortTarget
 from tidegate.telemetry import (
     Fanout,
     LogLines,
@@ -125,9 +124,7 @@ def _samples(parts: _Parts, process: Process, roll: SampleRoll, work: Work | Non
     )
 
 
-async def _target(
-    stack: AsyncExitStack, parts: _Parts, station: Station
-) -> CatalogTarget | PortTarget | None:
+async def _target(stack: AsyncExitStack, parts: _Parts, station: Station) -> EntityTarget | None:
     """The target, where something is written to it or read from it."""
     if Role.WORKER in station.roles:
         return await open_target(stack, parts.integration, parts.settings, parts.mapping.options)
@@ -139,7 +136,7 @@ async def _target(
 async def _work(
     stack: AsyncExitStack,
     parts: _Parts,
-    target: CatalogTarget | PortTarget,
+    target: EntityTarget,
     blueprints: Sequence[dict[str, Json]],
 ) -> Work:
     integration, settings, clock, telemetry = parts.integration, parts.settings, parts.clock, parts.telemetry
@@ -184,7 +181,7 @@ async def _work(
     )
 
 
-def _admin(parts: _Parts, target: CatalogTarget | PortTarget | None, page: MetricsPage) -> ASGIApp:
+def _admin(parts: _Parts, target: EntityTarget | None, page: MetricsPage) -> ASGIApp:
     integration = parts.integration
     return admin_application(
         parts.engine,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
 import typer
 
 from tidegate.app.adapters import (
@@ -178,6 +177,8 @@ async def _target(integration: Integration, settings: Settings, mapping: Mapping
 
 async def _third_parties(settings: Settings) -> AsyncIterator[Finding]:
     """Every URL among the integration's own values should answer, whatever the status."""
+    import aiohttp
+
     for key, value in settings.integration.config.items():
         if not (isinstance(value, str) and value.startswith(("http://", "https://"))):
             continue

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import aiohttp
 import typer
 
 from tidegate import verify
@@ -118,6 +117,8 @@ async def _send(
 
 
 async def _post(address: str, headers: dict[str, str], body: bytes) -> tuple[int, str]:
+    import aiohttp
+
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     try:
         async with (

@@ -12,7 +12,6 @@ from tidegate.core.events import Json
 from tidegate.core.ports import Clock
 from tidegate.fetch.calls import Call, FetchLimits, FetchResponse, NotAnsweredError, Transport
 from tidegate.fetch.errors import FetchFailedError, FetchRefusedError, FetchStatusError, HostPausedError
-from tidegate.fetch.guarded import GuardedTransport
 from tidegate.fetch.hosts import HostBreakers
 from tidegate.fetch.origins import Origin, authority, shown
 from tidegate.fetch.policy import FetchPolicy, without_credentials
@@ -147,7 +146,7 @@ class FetchClient:
         anywhere = call.trusted or self._policy.allow_private
         transport = self._transports.get(anywhere)
         if transport is None:
-            transport = QuickTransport(self._limits) if anywhere else GuardedTransport(self._limits)
+            transport = QuickTransport(self._limits) if anywhere else _guarded(self._limits)
             self._transports[anywhere] = transport
         return transport
 
@@ -202,3 +201,9 @@ class FetchApi:
             raise FetchRefusedError(f"{shown(path)} is not of {self.base_url}: its credentials stay at home")
         sent = {**self.headers, **(headers or {})}
         return await self.client.send(Call(method, url, self.origin, True, params, sent, json))
+
+
+def _guarded(limits: FetchLimits) -> Transport:
+    from tidegate.fetch.guarded import GuardedTransport  # aiohttp takes its time, and most need it never
+
+    return GuardedTransport(limits)

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-import aiohttp
-
 from tidegate.core.errors import UnavailableError
 
 MAX_BYTES = 64 * 1024
@@ -19,6 +17,8 @@ async def download(url: str) -> bytes:
     """GET without credentials and without following redirects. Raises UnavailableError for anything but a 200
     of at most MAX_BYTES.
     """
+    import aiohttp  # it takes its time, and few senders have public keys
+
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     try:
         async with (
