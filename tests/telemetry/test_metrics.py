@@ -1,13 +1,18 @@
 """Metrics: every signal is counted under the field's conventions, and a scrape carries the backlog."""
 
 import re
+from collections.abc import Callable
+from typing import get_args
 
+import pytest
 from prometheus_client import Gauge
 
 from tidegate.core.inspection import Backlog
 from tidegate.core.runs import StepName, WriteAction
 from tidegate.core.signals import (
     BatchApplied,
+    ConnectionCut,
+    ConnectionsOpen,
     DependencyPaused,
     DutyFailed,
     EntityWritten,
@@ -37,12 +42,16 @@ ONE_OF_EACH: list[Signal] = [
     DependencyPaused("target", paused=True, reason="503"),
     DutyFailed("routing", "OSError"),
 ]
+OF_CONNECTIONS: list[Signal] = [ConnectionsOpen(2), ConnectionCut("made-room")]
+"""Metrics alone count these."""
 
 
 def test_every_signal_is_counted() -> None:
     metrics = Metrics()
     telemetry = Fanout(metrics, LogLines())
-    for signal in ONE_OF_EACH:
+    signals = ONE_OF_EACH + OF_CONNECTIONS
+    assert {type(signal) for signal in signals} == set(get_args(Signal))
+    for signal in signals:
         telemetry.emit(signal)
     page = metrics.exposition(Backlog(dead_runs=7)).decode()
     for line in (
@@ -61,9 +70,34 @@ def test_every_signal_is_counted() -> None:
         "tidegate_target_changes_total 3.0",
         'tidegate_paused{dependency="target"} 1.0',
         'tidegate_duty_failures_total{duty="routing"} 1.0',
+        "tidegate_connections_open 2.0",
+        'tidegate_connections_cut_total{reason="made-room"} 1.0',
         "tidegate_dead_letters 7.0",
     ):
         assert line in page
+
+
+def test_durations_are_handed_on_together_where_another_process_looks() -> None:
+    later: list[tuple[float, Callable[[], None]]] = []
+    metrics = Metrics(lambda seconds, then: later.append((seconds, then)))
+
+    def seen(sample: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"tidegate_step_seconds_{sample}", labels)
+
+    for seconds in (0.0005, 0.0006, 99.0):
+        metrics.emit(StepFinished(StepName.FETCH, "issue", seconds))
+    [(wait, hand_on)] = later
+    assert 0 < wait < 1
+    assert seen("count", step="fetch", kind="issue") == 0
+    for _ in range(2):
+        hand_on()  # what was handed on is not handed on again
+        assert seen("count", step="fetch", kind="issue") == 3
+        assert seen("sum", step="fetch", kind="issue") == pytest.approx(99.0011)
+        assert seen("bucket", step="fetch", kind="issue", le="0.0005") == 1  # a bound belongs to its bucket
+        assert seen("bucket", step="fetch", kind="issue", le="0.001") == 2
+        assert seen("bucket", step="fetch", kind="issue", le="30.0") == 2
+    metrics.emit(StepFinished(StepName.FETCH, "issue", 1.0))
+    assert len(later) == 2
 
 
 def test_names_follow_the_conventions() -> None:

@@ -149,9 +149,7 @@ def _open_port(
     identifier: str,
     options: TargetOptions,
 ) -> EntityTarget:
-    from tidegate.targets.port import (
-        PortTarget,  # aiohttp takes its time: only who writes to Port waits for it
-    )
+    from tidegate.targets.port import PortTarget  # with it comes aiohttp, which takes its time
 
     check_target(settings)
     port = settings.port

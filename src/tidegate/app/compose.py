@@ -1,5 +1,6 @@
 """Ties the adapters to the use cases: all parts of a service, or those that one of its processes runs."""
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -80,11 +81,14 @@ async def composed(
     check_target(settings)
     if station.metrics is not None:
         share_metrics(station.metrics, station.name)
-    condition, metrics, roll = Condition(), Metrics(), SampleRoll()
+    shared = station.metrics is not None
+    metrics = Metrics(asyncio.get_running_loop().call_later if shared else None)
+    condition, roll = Condition(), SampleRoll()
     page = metrics if station.metrics is None else SharedMetrics(station.metrics)
     clock, telemetry = SystemClock(), Fanout(metrics, LogLines(), roll)
     hosts, process = HostBreakers(clock, telemetry), this_process(station.name)
     async with AsyncExitStack() as stack:
+        stack.callback(metrics.hand_on)
         tracing = await open_tracing(stack, settings, process)
         http = await stack.enter_async_context(fetch_client(settings, hosts, clock))
         integration.bind(settings.integration.config, http)  # verifiers need it too

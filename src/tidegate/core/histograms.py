@@ -3,9 +3,9 @@
 A bucket's bounds are a quarter of an octave apart: a quantile is off by 9 % at most.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import ceil, log2
 
 SMALLEST_SECONDS = 0.0001
 BUCKETS_PER_OCTAVE = 4
@@ -13,16 +13,17 @@ LAST_BUCKET = 120
 """Everything longer than 30 hours, too."""
 
 
-def bucket_of(seconds: float) -> int:
-    """The bucket of a duration; bucket 0 holds all up to SMALLEST_SECONDS."""
-    if seconds <= SMALLEST_SECONDS:
-        return 0
-    return min(ceil(BUCKETS_PER_OCTAVE * log2(seconds / SMALLEST_SECONDS)), LAST_BUCKET)
-
-
 def upper_bound(bucket: int) -> float:
     """The longest duration of a bucket."""
     return SMALLEST_SECONDS * 2 ** (bucket / BUCKETS_PER_OCTAVE)
+
+
+_BOUNDS = [upper_bound(bucket) for bucket in range(LAST_BUCKET)]
+
+
+def bucket_of(seconds: float) -> int:
+    """The bucket of a duration; bucket 0 holds all up to SMALLEST_SECONDS."""
+    return bisect_left(_BOUNDS, seconds)
 
 
 @dataclass(slots=True)

@@ -46,7 +46,8 @@ class Tally:
 
     def time(self, what: str, kind: str, seconds: float) -> None:
         """Something took so long."""
-        self._histogram(what, kind).observe(seconds)
+        histogram = self.timings.get((what, kind)) or self._histogram(what, kind)
+        histogram.observe(seconds)
 
     def _histogram(self, what: str, kind: str) -> Histogram:
         histogram = self.timings.get((what, kind))

@@ -1,11 +1,11 @@
 """Signals as Prometheus metrics, named by the conventions of that field: base units, `_total` for counters."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TypeVar, assert_never, cast
+from typing import Any, TypeVar, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import GaugeMetricFamily
@@ -29,6 +29,7 @@ from tidegate.core.signals import (
     Signal,
     StepFinished,
 )
+from tidegate.telemetry.durations import CallLater, Durations, FoldedHistogram
 
 _SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -66,10 +67,15 @@ class StateGauges(Collector):
 
 
 class Metrics:
-    """A subscriber that counts. Each instance has a registry of its own."""
+    """A subscriber that counts. Each instance has a registry of its own.
 
-    def __init__(self) -> None:
+    `call_later` is the event loop's, where another process shows what this one counts.
+    """
+
+    def __init__(self, call_later: CallLater | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._durations = Durations(call_later)
+        self._takes = self._subscriptions()
         self._children: dict[tuple[object, ...], MetricWrapperBase] = {}
         self._accepted = self._counter("events_accepted", "Events committed and answered with 202.", "path")
         self._duplicates = self._counter("events_duplicate", "Deliveries that were stored before.", "path")
@@ -114,50 +120,77 @@ class Metrics:
         )
         self._duties = self._counter("duty_failures", "Failures of background duties.", "duty")
 
+    def _subscriptions(self) -> dict[type[Signal], Callable[[Any], None]]:
+        return {
+            EventAccepted: self._accept,
+            EventRefused: self._refuse,
+            ConnectionsOpen: self._connected,
+            ConnectionCut: self._cut_one,
+            EventRouted: self._route,
+            ProcessorFailed: self._processor_failed,
+            StepFinished: self._step,
+            RunSettled: self._settle,
+            EntityWritten: self._write,
+            MappingWarned: self._warn,
+            BatchApplied: self._apply,
+            DependencyPaused: self._pause,
+            DutyFailed: self._duty_failed,
+        }
+
     @property
     def content_type(self) -> str:
         """The media type of `exposition`."""
         return CONTENT_TYPE_LATEST
 
+    def hand_on(self) -> None:
+        """Let whoever shows what this process counted see all of it."""
+        self._durations.hand_on()
+
     def exposition(self, backlog: Backlog) -> bytes:
         """All metrics in Prometheus' text format, with the backlog as it is now."""
+        self.hand_on()
         return generate_latest(self.registry) + generate_latest(StateGauges(backlog))
 
-    def emit(self, signal: Signal) -> None:  # noqa: C901, PLR0912 - one case a signal
+    def emit(self, signal: Signal) -> None:
         """Count a signal."""
-        match signal:
-            case EventAccepted():
-                self._accept(signal)
-            case EventRefused(path=path, status=status, reason=reason):
-                self._refused.labels(path, str(status), reason).inc()
-            case ConnectionsOpen(count=count):
-                self._connections.set(count)
-            case ConnectionCut(reason=reason):
-                self._cut.labels(reason).inc()
-            case EventRouted(path=path, runs=runs, duration_seconds=spent):
-                self._child(self._routed, path, "routed" if runs else "ignored").inc()
-                self._routing.observe(spent)
-            case ProcessorFailed(processor=processor):
-                self._processor_errors.labels(processor).inc()
-            case StepFinished(step=step, kind=kind, duration_seconds=spent):
-                self._child(self._steps, step, kind).observe(spent)
-            case RunSettled():
-                self._settle(signal)
-            case EntityWritten(blueprint=blueprint, action=action, kind=kind, freshness_seconds=age):
-                self._child(self._writes, blueprint, action).inc()
-                if action in _WRITTEN:
-                    self._child(self._freshness, kind).observe(age)
-            case MappingWarned(kind=kind):
-                self._warnings.labels(kind).inc()
-            case BatchApplied(changes=changes, duration_seconds=spent):
-                self._batched.inc(changes)
-                self._batches.observe(spent)
-            case DependencyPaused(name=name, paused=paused):
-                self._paused.labels(name).set(1 if paused else 0)
-            case DutyFailed(duty=duty):
-                self._duties.labels(duty).inc()
-            case _:
-                assert_never(signal)
+        self._takes[type(signal)](signal)
+
+    def _refuse(self, signal: EventRefused) -> None:
+        self._refused.labels(signal.path, str(signal.status), signal.reason).inc()
+
+    def _connected(self, signal: ConnectionsOpen) -> None:
+        self._connections.set(signal.count)
+
+    def _cut_one(self, signal: ConnectionCut) -> None:
+        self._cut.labels(signal.reason).inc()
+
+    def _route(self, signal: EventRouted) -> None:
+        self._child(self._routed, signal.path, "routed" if signal.runs else "ignored").inc()
+        self._durations.observe(self._routing, signal.duration_seconds)
+
+    def _processor_failed(self, signal: ProcessorFailed) -> None:
+        self._processor_errors.labels(signal.processor).inc()
+
+    def _step(self, signal: StepFinished) -> None:
+        self._durations.observe(self._steps, signal.duration_seconds, signal.step, signal.kind)
+
+    def _write(self, signal: EntityWritten) -> None:
+        self._child(self._writes, signal.blueprint, signal.action).inc()
+        if signal.action in _WRITTEN:
+            self._durations.observe(self._freshness, signal.freshness_seconds, signal.kind)
+
+    def _warn(self, signal: MappingWarned) -> None:
+        self._warnings.labels(signal.kind).inc()
+
+    def _apply(self, signal: BatchApplied) -> None:
+        self._batched.inc(signal.changes)
+        self._durations.observe(self._batches, signal.duration_seconds)
+
+    def _pause(self, signal: DependencyPaused) -> None:
+        self._paused.labels(signal.name).set(1 if signal.paused else 0)
+
+    def _duty_failed(self, signal: DutyFailed) -> None:
+        self._duties.labels(signal.duty).inc()
 
     def _accept(self, signal: EventAccepted) -> None:
         if signal.duplicate:
@@ -165,7 +198,7 @@ class Metrics:
             return
         self._child(self._accepted, signal.path).inc()
         self._child(self._bytes, signal.path).inc(signal.size_bytes)
-        self._commit.observe(signal.commit_seconds)
+        self._durations.observe(self._commit, signal.commit_seconds)
 
     def _settle(self, signal: RunSettled) -> None:
         if signal.stale:
@@ -186,5 +219,7 @@ class Metrics:
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"tidegate_{name}", help_text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, help_text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"tidegate_{name}", help_text, labels, buckets=buckets, registry=self.registry)
+    def _histogram(
+        self, name: str, help_text: str, buckets: tuple[float, ...], *labels: str
+    ) -> FoldedHistogram:
+        return FoldedHistogram(f"tidegate_{name}", help_text, labels, buckets=buckets, registry=self.registry)
