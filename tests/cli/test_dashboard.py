@@ -177,7 +177,7 @@ def test_in_a_real_terminal_it_follows_a_real_service(tmp_path: Path) -> None:
         assert "\x1b[?1049h" in terminal.text  # a screen of its own
         for number in range(5):
             assert service.post({"id": number, "title": "T", "state": "open"}) == 202
-        terminal.until(lambda text: re.search(r"issue +\d+ ms", text) is not None)
+        terminal.until(lambda text: re.search(r"issue +[\d.]+ ms", text) is not None)
         assert terminal.interrupt() == 0
         assert "\x1b[?1049l" in terminal.text  # and what stood there before comes back
         assert "Traceback" not in terminal.text
