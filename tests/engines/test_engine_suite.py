@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tidegate.core.entities import EntityRef
 from tidegate.core.events import IncomingEvent

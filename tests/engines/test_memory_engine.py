@@ -1,10 +1,10 @@
 """What the in-memory engine adds to the contract: outages and crashes on demand."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from tidegate.core.errors import EngineUnavailableError
 from tidegate.core.events import EventHeaders, IncomingEvent

@@ -7,11 +7,12 @@ PostgreSQL itself counts what a transaction reads, by table and index, in the st
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from bench.postgres import BACKLOG
 from tests.postgres import emptied, on_postgres, server, take_schema
@@ -153,7 +154,7 @@ async def reads_at(events: int, analyzed: str, make_event: MakeEvent) -> dict[st
 async def _work(one: OneTransaction, verbs: Verbs, make_event: MakeEvent) -> str:
     horizon = Horizon(SystemClock().monotonic, 0.0)
     sent = [make_event(delivery_id=f"new-{number}") for number in range(CALLS)]
-    again = [replace(event, id=f"again-{event.id}") for event in sent]
+    again = [structs.replace(event, id=f"again-{event.id}") for event in sent]
     await one.counted("enqueue", enqueue(verbs, sent))
     await one.counted("enqueue duplicates", enqueue(verbs, again))
     await one.counted("look_low", horizon.look(verbs))

@@ -6,9 +6,11 @@ later, where it was.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
+
+from msgspec import structs
 
 from tests.simulation.catalog import Catalog
 from tests.simulation.invariants import Claims
@@ -104,7 +106,7 @@ class Process:
 
 def told(settlement: Settlement) -> str:
     """A settlement in a line."""
-    return str(replace(settlement, trail=Trail()))
+    return str(structs.replace(settlement, trail=Trail()))
 
 
 @dataclass(frozen=True)

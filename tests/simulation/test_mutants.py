@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.simulation import trial
 from tests.simulation.catalog import Catalog
@@ -55,7 +56,7 @@ class NoLineage(MemoryEngine):
     async def stage(
         self, claim: RunClaim, upserts: Collection[EntityRef], candidates: Collection[EntityRef]
     ) -> Staged:
-        return replace(await super().stage(claim, upserts, candidates), previous=frozenset())
+        return structs.replace(await super().stage(claim, upserts, candidates), previous=frozenset())
 
 
 class LateLineage(MemoryEngine):
@@ -72,7 +73,9 @@ class UnfencedSettle(MemoryEngine):
 
     async def settle(self, claim: RunClaim, settlement: Settlement) -> bool:
         run = self._store.live_runs.get(claim.run_id)
-        return await super().settle(claim if run is None else replace(claim, token=run.token), settlement)
+        return await super().settle(
+            claim if run is None else structs.replace(claim, token=run.token), settlement
+        )
 
 
 class ForgetsLateWrites(MemoryEngine):
@@ -183,7 +186,7 @@ def test_a_target_without_its_fences_is_found(monkeypatch: pytest.MonkeyPatch) -
     fences = count(1)
 
     async def unfenced(self: Catalog, changes: Sequence[Change]) -> list[ChangeOutcome]:
-        return await handle(self, [replace(change, fence=next(fences)) for change in changes])
+        return await handle(self, [structs.replace(change, fence=next(fences)) for change in changes])
 
     handle = Catalog._handle
     monkeypatch.setattr(Catalog, "_handle", unfenced)

@@ -78,8 +78,7 @@ def decode_payload(body: bytes, content_type: str) -> EventPayload:
     return payload  # pyright: ignore[reportUnknownVariableType]
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingEvent:
+class IncomingEvent(msgspec.Struct, frozen=True):
     """A delivery as the ingress hands it to the engine: accepted, not yet stored.
 
     `id` is a fresh UUID as text. `path` is what stands behind /integration, with its leading slash
@@ -98,8 +97,7 @@ class IncomingEvent:
     replay_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(msgspec.Struct, frozen=True):
     """An event read back from the engine. `seq` is its place in the order of commits, from 1."""
 
     seq: int

@@ -1,14 +1,14 @@
 """What a run writes: the pure decision from mapped entities, lineage and the other writers of an entity."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.runs import EntityWrite, WriteAction
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """Who wrote an entity: a resource config and resource key ('' for runs without one), from which event."""
 
     config: str
@@ -16,8 +16,7 @@ class Owner:
     event_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True):
     """What the mapping asks for, before lineage has its say.
 
     `upserts`: entities whose selector passed. `exits`: items whose selector said no (a live event then
@@ -37,8 +36,7 @@ class Proposal:
         return frozenset({entity.ref for entity in (*self.exits, *self.deleted)} - upserted)
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(msgspec.Struct, frozen=True):
     """What the engine knows when a run is about to write.
 
     `previous`: what this (resource config, resource key) wrote before, empty without a resource key.
@@ -51,8 +49,7 @@ class Staged:
     known: frozenset[EntityRef] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """The upserts and deletes of a run.
 
     `kept`: deletes not done because someone else wrote the entity too, or because there is nothing that this
@@ -75,7 +72,7 @@ class Plan:
             if write.ref in refs
         )
         deletes = tuple(write for write in self.deletes if write.ref not in refs)
-        return replace(self, deletes=deletes, kept=(*self.kept, *spared))
+        return msgspec.structs.replace(self, deletes=deletes, kept=(*self.kept, *spared))
 
 
 def make_plan(proposal: Proposal, staged: Staged, newest_seq: int) -> Plan:

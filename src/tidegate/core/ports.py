@@ -4,9 +4,10 @@ The contracts stand in the docstrings; `tidegate.testing` ships the conformance 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
+
+import msgspec
 
 from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.events import EventHeaders, IncomingEvent, Json
@@ -114,22 +115,19 @@ class HttpClient(Protocol):
 # --- Engine -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The event is durable."""
 
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(msgspec.Struct, frozen=True):
     """The same delivery is already stored, as the event named here."""
 
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class BacklogFull:
+class BacklogFull(msgspec.Struct, frozen=True):
     """Nothing was stored: the backlog is at its configured limit."""
 
     limit: int
@@ -360,8 +358,7 @@ class WholeEngine(Engine, EngineOperations, Protocol):
 # --- Mapping ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class MappingWarning:
+class MappingWarning(msgspec.Struct, frozen=True):
     """One field that came out null because its expression failed, or one item that was skipped.
 
     `item` is the index of the raw item; `field` e.g. `properties.url`, `identifier`, `selector`.
@@ -376,8 +373,7 @@ class MappingWarning:
         return f"item {self.item}: {self.field}: {self.reason} (in {self.expression})"
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(msgspec.Struct, frozen=True):
     """Entities whose selector passed, entities whose selector said no, and what was odd.
 
     `skipped` counts the items of which nothing is known: their selector, identifier or blueprint did not come
@@ -408,8 +404,7 @@ class EntityMapper(Protocol):
 # --- Target -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Upsert:
+class Upsert(msgspec.Struct, frozen=True):
     """Write an entity. `fence` is the claim's token."""
 
     entity: Entity
@@ -420,8 +415,7 @@ class Upsert:
         return self.entity.ref
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Remove an entity; one that is not there counts as removed."""
 
     ref: EntityRef
@@ -431,21 +425,18 @@ class Delete:
 Change: TypeAlias = Upsert | Delete
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """The target has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The target says that this entity is wrong. `retryable` if it may be right later (a missing relation)."""
 
     reason: str
     retryable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Overtaken:
+class Overtaken(msgspec.Struct, frozen=True):
     """A change with a higher fence was applied to this entity before: nothing was written."""
 
 

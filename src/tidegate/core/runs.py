@@ -1,9 +1,10 @@
 """Runs: what the router asks for, what a worker is lent, and how it gives it back."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from typing import TypeAlias
+
+import msgspec
 
 from tidegate.core.entities import Entity, EntityRef
 from tidegate.core.events import StoredEvent
@@ -12,8 +13,7 @@ ROUTING_CONFIG = ""
 """The config id of a run that routes one event for one processor, whose first routing failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(msgspec.Struct, frozen=True):
     """One run that an event asks for.
 
     `lane` is what runs are serialised and coalesced by; None makes the run one of its own. `config` is the
@@ -46,8 +46,7 @@ def refresh_lane_of(processor: str, config: str, ref: EntityRef) -> str:
     return _lane_hash(processor, config, "refresh", ref.blueprint, ref.identifier)
 
 
-@dataclass(frozen=True, slots=True)
-class EventClaim:
+class EventClaim(msgspec.Struct, frozen=True):
     """An event lent to a router. `expirations` counts the leases that ended without a settlement."""
 
     event: StoredEvent
@@ -55,8 +54,7 @@ class EventClaim:
     expirations: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RunClaim:
+class RunClaim(msgspec.Struct, frozen=True):
     """A run lent to a worker until its lease ends.
 
     `token` grows with every claim that the engine gives out, over all machines: it is the fencing token,
@@ -91,8 +89,7 @@ class StepName(StrEnum):
     WRITE = "write"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One step of an attempt: how long it took and what it decided, for the event's timeline."""
 
     name: StepName
@@ -100,13 +97,15 @@ class Step:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
+class Trail(msgspec.Struct, frozen=True):
     """What an attempt did, kept with the run: steps, mapping warnings and the fetched items (JSON, bounded)."""
 
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     fetched: bytes = b""
+
+
+NO_TRAIL = Trail()
 
 
 class WriteAction(StrEnum):
@@ -117,8 +116,7 @@ class WriteAction(StrEnum):
     REFUSED = "refused"  # the target answered that this entity is wrong, for good
 
 
-@dataclass(frozen=True, slots=True)
-class EntityWrite:
+class EntityWrite(msgspec.Struct, frozen=True):
     """What a run did to one entity, and why. `entity` is set for upserts."""
 
     ref: EntityRef
@@ -127,8 +125,7 @@ class EntityWrite:
     entity: Entity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """The run did its work. `writes` is all that it did; `dropped` are entities it no longer writes.
 
     `version` is that of what was fetched, as `core.versions.sortable` writes it; '' if it is not known.
@@ -137,36 +134,32 @@ class Completed:
     writes: tuple[EntityWrite, ...] = ()
     dropped: tuple[EntityRef, ...] = ()
     version: str = ""
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = NO_TRAIL
 
 
-@dataclass(frozen=True, slots=True)
-class Rerouted:
+class Rerouted(msgspec.Struct, frozen=True):
     """A run of ROUTING_CONFIG did its work: these are the runs that its event asks for (or the reason why none)."""
 
     runs: tuple[RunRequest, ...]
     reason: str = ""
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = NO_TRAIL
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(msgspec.Struct, frozen=True):
     """There is nothing to do for the claim's event any more."""
 
     reason: str
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = NO_TRAIL
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """authenticate or validate_payload said no to the claim's event. Never retried."""
 
     reason: str
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = NO_TRAIL
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """The attempt failed and another is owed after the delay. Counts as a failure.
 
     `writes` is what it did before it failed: journalled and stamped, lineage untouched.
@@ -175,11 +168,10 @@ class Retry:
     delay_seconds: float
     error: str
     writes: tuple[EntityWrite, ...] = ()
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = NO_TRAIL
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(msgspec.Struct, frozen=True):
     """Given back undecided: drain, an outage, a write that a newer one overtook. Counts as nothing.
 
     `waits_for` is the third-party host that is paused, if that is why.
@@ -187,24 +179,22 @@ class Released:
 
     delay_seconds: float
     reason: str
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = NO_TRAIL
     waits_for: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(msgspec.Struct, frozen=True):
     """The run failed for good and is kept as a dead letter. `writes` as for Retry."""
 
     error: str
     writes: tuple[EntityWrite, ...] = ()
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = NO_TRAIL
 
 
 Settlement: TypeAlias = Completed | Rerouted | Ignored | Rejected | Retry | Released | Dead
 
 
-@dataclass(frozen=True, slots=True)
-class Routing:
+class Routing(msgspec.Struct, frozen=True):
     """What became of an event at the router: the runs it asks for, or the reason why there are none."""
 
     runs: tuple[RunRequest, ...] = ()

@@ -1,13 +1,13 @@
 """What the parts of Tidegate tell telemetry: plain facts, which subscribers turn into metrics and log lines."""
 
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+import msgspec
 
 from tidegate.core.runs import StepName, WriteAction
 
 
-@dataclass(frozen=True, slots=True)
-class EventAccepted:
+class EventAccepted(msgspec.Struct, frozen=True):
     path: str
     event_id: str
     size_bytes: int
@@ -15,8 +15,7 @@ class EventAccepted:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EventRefused:
+class EventRefused(msgspec.Struct, frozen=True):
     """The ingress said no. `reason` is a short fixed word: `too-large`, `bad-json`, `unknown-path`, …"""
 
     path: str
@@ -24,22 +23,19 @@ class EventRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionsOpen:
+class ConnectionsOpen(msgspec.Struct, frozen=True):
     """How many connections the webhook listener has open now."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionCut:
+class ConnectionCut(msgspec.Struct, frozen=True):
     """The webhook listener ended a connection without an answer. `reason` is a short fixed word."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class EventRouted:
+class EventRouted(msgspec.Struct, frozen=True):
     event_id: str
     path: str
     runs: int
@@ -47,8 +43,7 @@ class EventRouted:
     duration_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessorFailed:
+class ProcessorFailed(msgspec.Struct, frozen=True):
     """A processor raised outside a run: while it routed an event."""
 
     event_id: str
@@ -56,15 +51,13 @@ class ProcessorFailed:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepFinished:
+class StepFinished(msgspec.Struct, frozen=True):
     step: StepName
     kind: str
     duration_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettled:
+class RunSettled(msgspec.Struct, frozen=True):
     """`outcome` is the settlement's name in lower case. `freshness_seconds`: from receipt to settlement.
 
     `step` is the last one that was begun, empty if there was none. `event_count`: how many events the run
@@ -83,8 +76,7 @@ class RunSettled:
     event_count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class EntityWritten:
+class EntityWritten(msgspec.Struct, frozen=True):
     blueprint: str
     identifier: str
     action: WriteAction
@@ -95,23 +87,20 @@ class EntityWritten:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MappingWarned:
+class MappingWarned(msgspec.Struct, frozen=True):
     kind: str
     run_id: int
     warning: str
 
 
-@dataclass(frozen=True, slots=True)
-class BatchApplied:
+class BatchApplied(msgspec.Struct, frozen=True):
     """The state applier finished one request to the target."""
 
     changes: int
     duration_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class DependencyPaused:
+class DependencyPaused(msgspec.Struct, frozen=True):
     """A circuit breaker opened (`paused`) or closed. `name` is `target` or a third-party host."""
 
     name: str
@@ -119,8 +108,7 @@ class DependencyPaused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class DutyFailed:
+class DutyFailed(msgspec.Struct, frozen=True):
     """A background duty (dispatcher, maintenance, …) failed once and goes on."""
 
     duty: str

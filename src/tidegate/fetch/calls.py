@@ -1,7 +1,7 @@
 """What one request of the outgoing client is, and what comes of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -28,8 +28,7 @@ class FetchLimits:
             raise FetchRefusedError(f"{shown(url)} answered more than {self.max_response_bytes} bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class FetchResponse:
+class FetchResponse(msgspec.Struct, frozen=True):
     """A 2xx answer, read whole."""
 
     status: int
@@ -47,8 +46,7 @@ class FetchResponse:
             raise FetchFailedError(message, host=host, status=self.status) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request. `trusted`: its origin was configured, so it may lead anywhere and carry credentials."""
 
     method: str
@@ -56,7 +54,7 @@ class Call:
     origin: Origin
     trusted: bool
     params: Mapping[str, str] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     json: Json = None
 
     @property

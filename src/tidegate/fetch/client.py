@@ -4,9 +4,11 @@ It does not retry by itself: a failure goes back to the run, which waits without
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import structs
 
 from tidegate.core.events import Json
 from tidegate.core.ports import Clock
@@ -108,7 +110,7 @@ class FetchClient:
             target = urljoin(response.url, location)
             if Origin.of(target) != call.origin:
                 raise FetchRefusedError(f"{shown(first.url)} redirects to another host, {shown(target)}")
-            call = replace(call, url=target, params=None)
+            call = structs.replace(call, url=target, params=None)
         raise FetchRefusedError(f"{shown(first.url)} redirects more than {MAX_REDIRECTS} times")
 
     def _paused(self, host: str, message: str) -> HostPausedError:

@@ -1,8 +1,9 @@
 """Origins of URLs: scheme, host and port, with which credentials belong or do not."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 from tidegate.core.events import Json
 from tidegate.fetch.errors import FetchRefusedError
@@ -10,8 +11,7 @@ from tidegate.fetch.errors import FetchRefusedError
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where a URL leads. Two URLs of one origin lead to the same server."""
 
     scheme: str

@@ -55,7 +55,7 @@ class LogLines:
                 return
             if held_back:
                 message = f"{message} (and {held_back} more like it before)"
-            fields = {name: getattr(signal, name) for name in signal.__dataclass_fields__}
+            fields = {name: getattr(signal, name) for name in signal.__struct_fields__}
             logger.log(level, "%s", message, extra={_FIELDS: fields})
 
 

@@ -1,8 +1,9 @@
 """Cases of the engine suite: looking, and mending what is dead."""
 # ruff: noqa: S101 - a conformance suite speaks in assertions
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from tidegate.core.inspection import Backlog, EventFilter, Page, RunFilter
 from tidegate.core.lifecycle import EventState, RunState

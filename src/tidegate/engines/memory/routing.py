@@ -1,6 +1,5 @@
 """Events come in and become runs: enqueueing, lending to the router, creating or joining runs on their lanes."""
 
-from dataclasses import fields
 from datetime import datetime, timedelta
 
 from tidegate.core.events import IncomingEvent, StoredEvent
@@ -20,7 +19,7 @@ def enqueue(store: Store, event: IncomingEvent) -> EnqueueOutcome:
     if len(store.queued) + len(store.live_runs) >= store.max_backlog:
         return BacklogFull(store.max_backlog)
     store.last_seq += 1
-    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    values = {field: getattr(event, field) for field in event.__struct_fields__}
     row = EventRow(StoredEvent(seq=store.last_seq, **values))
     store.events[store.last_seq] = store.queued[store.last_seq] = row
     return Accepted(store.last_seq)
