@@ -138,16 +138,6 @@ CREATE FUNCTION gather_counters() RETURNS void LANGUAGE sql SET search_path FROM
         claimed_runs = counters.claimed_runs + excluded.claimed_runs, dead_runs = counters.dead_runs + excluded.dead_runs
 $$;
 
--- How much is live or dead.
-CREATE FUNCTION count_backlog(
-    OUT queued_events bigint, OUT ready_runs bigint, OUT held_runs bigint, OUT claimed_runs bigint, OUT dead_runs bigint
-) LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
-    SELECT coalesce(sum(queued_events), 0)::bigint, coalesce(sum(ready_runs), 0)::bigint,
-        coalesce(sum(held_runs), 0)::bigint, coalesce(sum(claimed_runs), 0)::bigint,
-        coalesce(sum(dead_runs), 0)::bigint
-    FROM live_counters()
-$$;
-
 -- Keep a sample of what a process did, and forget those whose time is over.
 CREATE FUNCTION keep_sample(given_us bigint, kept_us bigint, sample bytea) RETURNS void
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
