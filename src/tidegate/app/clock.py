@@ -1,13 +1,13 @@
 """The machine's clock and its randomness, and how this process is told from others."""
 
 import os
-import random
 import socket
 import time
 from datetime import UTC, datetime
 
 from tidegate.core.ids import uuid7
 from tidegate.core.samples import Process
+from tidegate.ingress.randomness import random_bits
 
 
 class SystemClock:
@@ -23,12 +23,8 @@ class SystemClock:
 
 
 def new_id() -> str:
-    """A fresh id that sorts by time.
-
-    Ids are names, not secrets: Python's generator, which the system seeds anew in every process, forked ones too,
-    spares each of them a call of the system.
-    """
-    return uuid7(datetime.now(UTC), random.getrandbits(74))
+    """A fresh id that sorts by time."""
+    return uuid7(datetime.now(UTC), random_bits(74))
 
 
 def this_process(role: str) -> Process:

@@ -3,10 +3,10 @@
 from datetime import datetime
 
 
-def uuid7(now: datetime, random_bits: int) -> str:
-    """The id as text. `random_bits` holds at least 74 random bits; the lowest 74 are used."""
+def uuid7(now: datetime, bits: int) -> str:
+    """The id as text. `bits` holds at least 74 random bits; the lowest 74 are used."""
     milliseconds = int(now.timestamp() * 1000) & ((1 << 48) - 1)
-    high = (random_bits >> 62) & 0xFFF
-    low = random_bits & ((1 << 62) - 1)
+    high = (bits >> 62) & 0xFFF
+    low = bits & ((1 << 62) - 1)
     text = f"{milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

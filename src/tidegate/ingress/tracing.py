@@ -1,7 +1,8 @@
 """The trace that an event belongs to: the sender's, if it names one as W3C Trace Context asks, else a new one."""
 
-import random
 import re
+
+from tidegate.ingress.randomness import random_bits
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
@@ -12,7 +13,7 @@ def trace_id_of(traceparent: str | None) -> str:
         match = _TRACEPARENT.fullmatch(traceparent.strip())
         if match is not None and _is_valid(*match.groups()):
             return match[2]
-    return f"{random.getrandbits(128):032x}"  # a name, not a secret
+    return f"{random_bits(128):032x}"
 
 
 def _is_valid(version: str, trace: str, parent: str, rest: str | None) -> bool:
