@@ -1,16 +1,13 @@
-"""The ports: what the use cases ask of the world. Adapters in engines/, targets/ and mapping/ answer.
+"""The durable store of events, runs and what was written."""
 
-The contracts stand in the docstrings; `tidegate.testing` ships the conformance suites that check them.
-"""
-
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
 import msgspec
 
-from tidegate.core.entities import Entity, EntityRef
-from tidegate.core.events import EventHeaders, IncomingEvent, Json
+from tidegate.core.entities import EntityRef
+from tidegate.core.events import EventHeaders, IncomingEvent
 from tidegate.core.inspection import (
     Backlog,
     BlueprintCount,
@@ -27,92 +24,8 @@ from tidegate.core.inspection import (
     WriteRecord,
 )
 from tidegate.core.plans import Staged
-from tidegate.core.resources import RawItem, ResourceConfig
 from tidegate.core.runs import EntityWrite, EventClaim, Routing, RunClaim, Settlement
 from tidegate.core.samples import Sample
-
-
-class Clock(Protocol):
-    """Time, injected: tests advance it by hand."""
-
-    def now(self) -> datetime:
-        """The time of day, in UTC, with a time zone."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that only grow; for durations and deadlines."""
-        ...
-
-
-class HttpResponse(Protocol):
-    """A 2xx answer of a third party, read whole. Header names are in lower case."""
-
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-    @property
-    def body(self) -> bytes: ...
-
-    def json(self) -> Json:
-        """The body parsed as JSON. Raises a RetryableError if it is not."""
-        ...
-
-
-class HttpApi(Protocol):
-    """One third party's API: credentials given for it go nowhere else. Paths are below its base URL."""
-
-    async def get_json(
-        self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> Json:
-        """GET a JSON document."""
-        ...
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        json: Json = None,
-    ) -> HttpResponse:
-        """Make one request."""
-        ...
-
-
-class HttpClient(Protocol):
-    """The client through which processors ask third parties. `tidegate.fetch` has the one that is used."""
-
-    def api(self, base_url: str, *, headers: Mapping[str, str] | None = None) -> HttpApi:
-        """One third party's API, with the headers that go there and nowhere else."""
-        ...
-
-    async def get_json(
-        self, url: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> Json:
-        """GET a JSON document."""
-        ...
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        json: Json = None,
-    ) -> HttpResponse:
-        """Make one request. Raises RetryableError for what may pass, and FetchStatusError for other 4xx."""
-        ...
-
-
-# --- Engine -----------------------------------------------------------------------------------------
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -353,122 +266,3 @@ class EngineOperations(Protocol):
 
 class WholeEngine(Engine, EngineOperations, Protocol):
     """What an engine's adapter offers: both."""
-
-
-# --- Mapping ----------------------------------------------------------------------------------------
-
-
-class MappingWarning(msgspec.Struct, frozen=True):
-    """One field that came out null because its expression failed, or one item that was skipped.
-
-    `item` is the index of the raw item; `field` e.g. `properties.url`, `identifier`, `selector`.
-    """
-
-    item: int
-    field: str
-    expression: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"item {self.item}: {self.field}: {self.reason} (in {self.expression})"
-
-
-class Mapped(msgspec.Struct, frozen=True):
-    """Entities whose selector passed, entities whose selector said no, and what was odd.
-
-    `skipped` counts the items of which nothing is known: their selector, identifier or blueprint did not come
-    out, or they could not be unfolded. Each has a warning.
-    """
-
-    passed: tuple[Entity, ...] = ()
-    failed: tuple[Entity, ...] = ()
-    warnings: tuple[MappingWarning, ...] = ()
-    skipped: int = 0
-
-
-class EntityMapper(Protocol):
-    """Maps raw items to entities with JQ, bounded in time and memory."""
-
-    @property
-    def configs(self) -> Sequence[ResourceConfig]: ...
-
-    async def map(self, config: ResourceConfig, items: Sequence[RawItem], *, select: bool = True) -> Mapped:
-        """Map items. With `select=False` the selector is not asked and every entity counts as passed.
-
-        An item or expression never raises: it warns. Raises MapperUnavailableError if the JQ worker process
-        cannot be started.
-        """
-        ...
-
-
-# --- Target -----------------------------------------------------------------------------------------
-
-
-class Upsert(msgspec.Struct, frozen=True):
-    """Write an entity. `fence` is the claim's token."""
-
-    entity: Entity
-    fence: int
-
-    @property
-    def ref(self) -> EntityRef:
-        return self.entity.ref
-
-
-class Delete(msgspec.Struct, frozen=True):
-    """Remove an entity; one that is not there counts as removed."""
-
-    ref: EntityRef
-    fence: int
-
-
-Change: TypeAlias = Upsert | Delete
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """The target has it."""
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """The target says that this entity is wrong. `retryable` if it may be right later (a missing relation)."""
-
-    reason: str
-    retryable: bool = False
-
-
-class Overtaken(msgspec.Struct, frozen=True):
-    """A change with a higher fence was applied to this entity before: nothing was written."""
-
-
-ChangeOutcome: TypeAlias = Applied | Refused | Overtaken
-
-
-class EntityTarget(Protocol):
-    """Where entities go."""
-
-    @property
-    def batch_limit(self) -> int:
-        """The most changes that one `apply` should carry."""
-        ...
-
-    @property
-    def fenced(self) -> bool:
-        """True if the target itself refuses changes with a lower fence than the last one applied."""
-        ...
-
-    async def prepare(self, blueprints: Sequence[Mapping[str, Json]], default_mapping: Json) -> None:
-        """Register the integration, and create the blueprints and the mapping that are missing."""
-        ...
-
-    async def apply(self, changes: Sequence[Change]) -> list[ChangeOutcome]:
-        """Apply changes of distinct entities; one outcome each, in order.
-
-        Raises TargetUnavailableError if none can be known to be applied; the same changes may be sent again.
-        """
-        ...
-
-    async def owned(self, refs: Collection[EntityRef]) -> frozenset[EntityRef]:
-        """Which of these exist and were written by this integration. Raises TargetUnavailableError."""
-        ...
-
-    async def close(self) -> None: ...
