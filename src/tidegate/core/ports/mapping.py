@@ -1,6 +1,7 @@
 """What makes entities of the third party's items."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -9,7 +10,8 @@ from tidegate.core.entities import Entity
 from tidegate.core.resources import RawItem, ResourceConfig
 
 
-class MappingWarning(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class MappingWarning:
     """One field that came out null because its expression failed, or one item that was skipped.
 
     `item` is the index of the raw item; `field` e.g. `properties.url`, `identifier`, `selector`.
