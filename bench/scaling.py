@@ -2,7 +2,7 @@
 
 Run: .venv/bin/python -m bench.scaling [--processes 1,2,4] [--workers 8] [--seconds 10]
 
-Each worker process has the same number of runs in hand (`--workers`), so that one process can do that many fetches in
+Each worker process has the same number of runs at the third party (`--workers`), so that one process can do that many fetches in
 50 ms at most. The backlog is there before the workers start; what is settled between two moments is counted in the
 database. Everything runs on this machine: server, workers, third party and catalog share its cores.
 """
