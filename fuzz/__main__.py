@@ -12,7 +12,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -45,15 +44,18 @@ def unavailable() -> str:
     return ""
 
 
-def fuzz(target: str, seconds: int, corpus: Path | None = None) -> Outcome:
-    """Run one target in a process of its own. New inputs go to `corpus`; None: into the one that is kept."""
+def fuzz(target: str, *limits: str, corpus: Path | None = None) -> Outcome:
+    """Run one target in a process of its own, within libFuzzer's `limits`: `-max_total_time=60`, `-runs=10000`.
+
+    New inputs go to `corpus`; None: into the one that is kept.
+    """
     kept = HERE / "corpus" / target
     corpus = corpus or kept
     found = HERE / "found"
     for directory in (kept, corpus, found):
         directory.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "fuzz.run", target, str(corpus), str(kept)]
-    command += [f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT_BYTES}", "-print_final_stats=1"]
+    command += [*limits, f"-max_len={LONGEST_INPUT_BYTES}", "-print_final_stats=1"]
     command += [
         f"-timeout={SLOWEST_INPUT_SECONDS}",
         f"-artifact_prefix={found}/{target}-",
@@ -81,8 +83,9 @@ def main() -> int:
     if reason := unavailable():
         console.print(reason)
         return 0
+    limit = f"-max_total_time={options.seconds}"
     with ThreadPoolExecutor(2) as pool:
-        outcomes = list(pool.map(partial(fuzz, seconds=options.seconds), options.targets or TARGETS))
+        outcomes = list(pool.map(lambda target: fuzz(target, limit), options.targets or TARGETS))
     table = Table("target", "inputs tried", "kept", "seconds", "promises broken")
     for outcome in outcomes:
         row = (

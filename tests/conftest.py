@@ -3,6 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
+"""The same examples in every run, so that a change is judged by itself. `--hypothesis-profile=default` draws others."""
 
 
 @pytest.fixture(scope="session", autouse=True)

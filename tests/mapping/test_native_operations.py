@@ -59,6 +59,9 @@ def compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         inner.map('"<\\({})>"'.format),
         inner.map("{}[]".format),
         inner.map("{}.b".format),
+        inner.map("{}.[0]".format),
+        inner.map("{}[1:]".format),
+        inner.map("{}.[1:]".format),
         inner.map("startswith({})".format),
         two.map(lambda parts: "if {} then {} end".format(*parts)),
         st.tuples(inner, inner, inner).map(lambda parts: "if {} then {} else {} end".format(*parts)),
@@ -166,7 +169,7 @@ def test_what_mappings_are_made_of_needs_no_jq(expression: str, value: Any) -> N
 
 @pytest.mark.parametrize(
     "expression",
-    ["", ".a as $x | $x", "$ENV.HOME", "env", "input", ".a,.b", ".a | gsub(\"a\"; \"b\")", "{a: .a}", ".a?", ".a - 1", "@base64", "halt", "def f: 1; f", ".a # b", "map(.a; .b)", "not(1)", ".a | " * 30 + ".a", '"' + "x" * 2000 + '"', "(" * 100 + ".a" + ")" * 100],
+    ["", ".a as $x | $x", "$ENV.HOME", "env", "input", ".a,.b", ".a | gsub(\"a\"; \"b\")", "{a: .a}", ".a?", ".a - 1", "@base64", "halt", "def f: 1; f", ".a # b", "map(.a; .b)", "not(1)", ".a.[1:]", ".a | .[0] .[-1:]", ".a | " * 30 + ".a", '"' + "x" * 2000 + '"', "(" * 100 + ".a" + ")" * 100],
 )  # fmt: skip
 def test_the_rest_is_left_to_jq(expression: str) -> None:
     assert compile_native(readings_of(expression)) is None

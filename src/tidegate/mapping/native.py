@@ -200,7 +200,7 @@ class _Parser:
             elif self._is("."):
                 self._next()
                 self._want("[")
-                part = op.pipe(part, self._bracket())
+                part = op.pipe(part, self._bracket(sliced=False))  # `.a.[1:]` is no JQ
             elif self._is("?"):
                 raise _NotOursError
             else:
@@ -247,8 +247,8 @@ class _Parser:
         self._want("]")
         return op.collect(part)
 
-    def _bracket(self) -> Part:
-        """What stands in brackets behind a term, and the closing one."""
+    def _bracket(self, *, sliced: bool = True) -> Part:
+        """What stands in brackets behind a term, and the closing one; a slice only where one is `sliced`."""
         if self._take("]"):
             if not self._take("?"):
                 return Part(many=op.iterate)
@@ -265,6 +265,8 @@ class _Parser:
         if self._take("]"):
             assert begin is not None  # noqa: S101 - it was read
             return Part(one=op.element_at(begin))
+        if not sliced:
+            raise _NotOursError
         self._want(":")
         end = None if self._is("]") else self._index()
         if begin is None and end is None:
