@@ -43,6 +43,7 @@ QUICK = ("distinct", "burst", "fresh200")
 QUICK_SCALE = 0.3
 BACKLOGS = (6_000, 100_000, 1_000_000)
 BACKLOG_SAMPLE = 5_000
+"""How much of a backlog is drained where not all is measured at its full size."""
 
 
 def scaled(workload: Workload, scale: float) -> Workload:
@@ -64,6 +65,7 @@ def main() -> int:
     scale = QUICK_SCALE if options.quick else options.scale
     workloads = [scaled(each, scale) for each in WORKLOADS if not options.quick or each.name in QUICK]
     backlogs = BACKLOGS[:2] if options.quick else BACKLOGS
+    sample = options.sample or (BACKLOG_SAMPLE if scale < 1 else max(BACKLOGS))
     results = Results(conditions(options), {each.name: each.title for each in contenders})
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as directory:
         folder = Path(directory)
@@ -75,7 +77,7 @@ def main() -> int:
                 results.add("tidegate", "start", measure_start(world, folder / f"{number}-start"))
             for events in backlogs if options.backlogs else ():
                 say(f"Tidegate with {events:,} events in its backlog")
-                found = measure_backlog(world, folder / f"backlog-{events}", events, options.sample)
+                found = measure_backlog(world, folder / f"backlog-{events}", events, min(sample, events))
                 results.add("tidegate", f"backlog{events}", found)
     print(console(results, workloads))
     keep(results, workloads, options)
@@ -92,7 +94,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="NAMES", help="contenders, separated by commas")
     parser.add_argument("--no-backlogs", dest="backlogs", action="store_false")
     parser.add_argument(
-        "--sample", type=int, default=BACKLOG_SAMPLE, help="events to be drained of each backlog"
+        "--sample",
+        type=int,
+        default=0,
+        help=f"events to be drained of each backlog; otherwise all, or {BACKLOG_SAMPLE:,} at less than full size",
     )
     parser.add_argument("--output", type=Path, default=ROOT / ".tidegate" / "bench", metavar="FOLDER")
     parser.add_argument(

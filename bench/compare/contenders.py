@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -17,6 +17,7 @@ import msgspec
 
 from bench import work
 from bench.contenders.processor import SOURCE
+from scripts import postgres_server
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH_BIN = ROOT / ".venv-bench" / "bin"
@@ -146,6 +147,14 @@ def tidegate(
         yield Running(f"http://127.0.0.1:{port}/integration/webhook", [started.pid])
 
 
+def tidegate_on_postgres(world: str, folder: Path) -> Iterator[Running]:
+    """The server is the contender's own, writes everything to disk, and is counted."""
+    with postgres_server.running(durable=True, shared_buffers="256MB") as server:
+        assert server.process is not None
+        for running in tidegate(world, folder, {"TIDEGATE__ENGINE__URL": server.url()}):
+            yield replace(running, pids=[*running.pids, server.process.pid])
+
+
 def ocean(world: str, folder: Path) -> Iterator[Running]:
     write_resources(folder)
     sources = ROOT / "bench" / "contenders" / "ocean"
@@ -229,6 +238,7 @@ def world_running(folder: Path) -> Iterator[str]:
 
 CONTENDERS = (
     Contender("tidegate", "Tidegate", tidegate),
+    Contender("postgres", "Tidegate on PostgreSQL", tidegate_on_postgres),
     Contender("ocean", "port-ocean", ocean, share=0.01, quiet_seconds=2.5, environment="ocean"),
     Contender("handwritten", "FastAPI + Redis + arq", handwritten, environment="bench"),
     Contender("bare", "bare loop", bare),
