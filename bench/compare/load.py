@@ -77,7 +77,7 @@ class Load:
     url: str
     connections: int
     waiting: deque[Sent] = field(default_factory=deque[Sent])
-    idle: list[Sender] = field(default_factory=list[Sender])
+    idle: deque[Sender] = field(default_factory=deque[Sender])
     _expected: int = 0
     _answered: int = 0
 
@@ -134,4 +134,4 @@ class Load:
                 await asyncio.sleep(early / 1e9)
             self.waiting.append(each)
             if self.idle:
-                self.idle.pop().next()
+                self.idle.popleft().next()  # in turn, so that none is silent for so long that it is closed
