@@ -158,7 +158,9 @@ class Terminal:
     def interrupt(self) -> int:
         """Ctrl-C; the exit code."""
         self.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + 30
         while self.process.poll() is None:
+            assert time.monotonic() < deadline, self.text[-3000:]
             if select.select([self._master], [], [], 0.1)[0]:
                 try:
                     self.text += os.read(self._master, 65536).decode(errors="replace")
