@@ -39,7 +39,8 @@ def fuzzed(target: str, seed: int, scale: float) -> Tally:
     if tally.detail:
         return tally
     with TemporaryDirectory() as corpus:
-        outcome = fuzz(target, max(1, round(FUZZ_SECONDS * scale)), Path(corpus))
+        seconds = max(1, round(FUZZ_SECONDS * scale))
+        outcome = fuzz(target, f"-max_total_time={seconds}", corpus=Path(corpus))
     tally.tried = outcome.inputs
     tally.detail = f"{outcome.seconds:.0f} s; every promise kept"
     if outcome.found:
