@@ -4,15 +4,12 @@ The schema is the sum of the files in migrations/, in the order of their numbers
 one that the file has seen.
 """
 
-import fcntl
-import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 from tidegate.core.errors import ConfigurationError
 from tidegate.engines.sqlite.database import Database, SqliteError, is_outage
+from tidegate.sqlite import FileKind, opening
 
 APPLICATION_ID = 0x54474531  # "TGE1"
 
@@ -35,15 +32,13 @@ def open_writer(path: Path) -> Database:
     newer version.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # payloads are nobody else's business
-        database = Database(path)
-        try:
-            with _one_at_a_time(path):
+        with opening(path):
+            database = Database(path)
+            try:
                 _prepare(database, path)
-        except BaseException:
-            database.close()
-            raise
+            except BaseException:
+                database.close()
+                raise
     except (SqliteError, OSError) as error:
         if not (isinstance(error, OSError) or is_outage(error)):
             raise  # a bug of ours: no advice would help
@@ -52,17 +47,6 @@ def open_writer(path: Path) -> Database:
             " that this user may write it and its folder, and that there is room on the disk"
         ) from None
     return database
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Generator[None]:
-    """Among processes that open files of this folder: two that switch a new file to WAL do not wait, they fail."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def open_reader(path: Path) -> Database:
@@ -96,13 +80,6 @@ def _upgrade(database: Database, path: Path, scripts: list[str]) -> None:
 
 
 def _check_version(database: Database, path: Path, known: int) -> None:
-    if not database.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
-        return
-    if database.pragma("application_id") != APPLICATION_ID:
-        raise ConfigurationError(f"{path} is an SQLite file, but not one of Tidegate's engine: name another")
-    version: int = database.pragma("user_version")
-    if version > known:
-        raise ConfigurationError(
-            f"{path} was written by a newer Tidegate (schema {version}, this one knows {known}):"
-            " upgrade Tidegate, or name another file"
-        )
+    if database.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
+        kind = FileKind("engine", APPLICATION_ID, known)
+        kind.recognise(path, database.pragma("application_id"), database.pragma("user_version"))

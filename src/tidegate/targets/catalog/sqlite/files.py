@@ -1,16 +1,12 @@
 """The catalog's SQLite file: its schema, its version, and how it is opened."""
 
-import fcntl
-import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tidegate.core.errors import ConfigurationError
+from tidegate.sqlite import FileKind, opening
 from tidegate.targets.catalog.sqlite.database import Database, SqliteError
 
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x54474341  # "TGCA"
+_KIND = FileKind("catalog", application_id=0x54474341, version=1)  # "TGCA"
 
 _PAGE_BYTES = 16_384
 _CHECKPOINT_PAGES = 512  # 8 MiB of WAL: short pauses, few of them
@@ -69,15 +65,13 @@ def open_writer(path: Path) -> Database:
     Raises ConfigurationError if it cannot be opened, is not a catalog, or was written by a newer version.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # entities are nobody else's business
-        database = Database(path)
-        try:
-            with _one_at_a_time(path):
+        with opening(path):
+            database = Database(path)
+            try:
                 _prepare(database, path)
-        except BaseException:
-            database.close()
-            raise
+            except BaseException:
+                database.close()
+                raise
     except (SqliteError, OSError) as error:
         raise ConfigurationError(
             f"the catalog's file {path} cannot be opened: {error}. Check that it is a file of Tidegate's"
@@ -86,19 +80,9 @@ def open_writer(path: Path) -> Database:
     return database
 
 
-@contextmanager
-def _one_at_a_time(path: Path) -> Generator[None]:
-    """Among processes that open files of this folder: two that switch a new file to WAL do not wait, they fail."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
-
-
 def _prepare(database: Database, path: Path) -> None:
-    _check_ours(database, path)
+    if _has_tables(database):
+        _KIND.recognise(path, database.pragma("application_id"), database.pragma("user_version"))
     database.pragma("page_size", _PAGE_BYTES)
     database.pragma("journal_mode", "wal")
     database.pragma("synchronous", "full")
@@ -106,21 +90,8 @@ def _prepare(database: Database, path: Path) -> None:
     with database.transaction():  # two processes may create the file at once
         if not _has_tables(database):
             database.run(_SCHEMA)
-            database.pragma("application_id", APPLICATION_ID)
-            database.pragma("user_version", SCHEMA_VERSION)
-
-
-def _check_ours(database: Database, path: Path) -> None:
-    if not _has_tables(database):
-        return
-    if database.pragma("application_id") != APPLICATION_ID:
-        raise ConfigurationError(f"{path} is an SQLite file, but not one of Tidegate's catalog: name another")
-    version: int = database.pragma("user_version")
-    if version > SCHEMA_VERSION:
-        raise ConfigurationError(
-            f"{path} was written by a newer Tidegate (schema {version}, this one knows {SCHEMA_VERSION}):"
-            " upgrade Tidegate, or name another file"
-        )
+            database.pragma("application_id", _KIND.application_id)
+            database.pragma("user_version", _KIND.version)
 
 
 def _has_tables(database: Database) -> bool:
