@@ -3,23 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from operator import attrgetter
+from typing import NamedTuple
 
-from tidegate.core.entities import Entity
+import msgspec
+
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.ports import Mapped, MappingWarning
 from tidegate.core.resources import RawItem, ResourceConfig
-from tidegate.mapping.fields import Cell, Document, JqFields, Lanes
+from tidegate.mapping.fields import Document, JqFields, Lanes
 from tidegate.mapping.process import MapperLimits
-from tidegate.mapping.recipe import Outcome, Reading, Recipe, Skipped
+from tidegate.mapping.recipe import Outcome, Reading, Recipe
 from tidegate.mapping.unfolding import FIELD, Unfolded, Unfolding
 from tidegate.mapping.values import NotJsonError, encode
 
 _BATCH_ITEMS = 32
 _BATCH_BYTES = 1 << 20
 DEFAULT_LIMITS = MapperLimits()
-_Place: TypeAlias = tuple[int, int]
-"""An item's number, and its place among all items after unfolding."""
 
 
 class MappingProblem(NamedTuple):
@@ -34,8 +34,7 @@ class MappingProblem(NamedTuple):
         return f"{self.config.id}: {self.field}: {self.reason} (in {self.expression})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(msgspec.Struct, frozen=True):
     """Items that share the document which JQ would need of them: one item, or what one was unfolded into."""
 
     number: int
@@ -47,51 +46,25 @@ class _Group:
         return Document(encode(self.items[0])) if self.unfolded is None else self.unfolded.document()
 
 
+class _Waiting(NamedTuple):
+    """An item that JQ is asked about: its number, its place among the outcomes, what Python read of it."""
+
+    number: int
+    place: int
+    reading: Reading
+
+
 @dataclass(slots=True)
 class _Asked:
-    """Items of which JQ is asked the same: their places, what Python read of them, and their documents."""
+    """Items of which JQ is asked the same, and the documents that hold them."""
 
-    wanted: tuple[int, ...]
-    places: list[_Place] = field(default_factory=list[_Place])
-    readings: list[Reading] = field(default_factory=list[Reading])
+    waiting: list[_Waiting] = field(default_factory=list[_Waiting])
     documents: list[Document] = field(default_factory=list[Document])
     size: int = 0
 
-    def add(self, places: Sequence[_Place], readings: Sequence[Reading], document: Document) -> None:
-        self.places.extend(places)
-        self.readings.extend(readings)
-        self.documents.append(document)
-        self.size += len(document.text)
-
     @property
     def full(self) -> bool:
-        return len(self.readings) >= _BATCH_ITEMS or self.size >= _BATCH_BYTES
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What came of a call so far."""
-
-    entities: dict[_Place, tuple[bool, Entity]] = field(default_factory=dict[_Place, tuple[bool, Entity]])
-    warnings: list[MappingWarning] = field(default_factory=list[MappingWarning])
-    skipped: int = 0
-
-    def add(self, place: _Place, outcome: Outcome) -> None:
-        if isinstance(outcome, Skipped):
-            self.skipped += 1
-        else:
-            self.entities[place] = outcome
-
-    def not_json(self, number: int, error: NotJsonError) -> None:
-        self.skipped += 1
-        self.warnings.append(MappingWarning(number, "item", ".", f"{error}: the item is skipped"))
-
-    def mapped(self) -> Mapped:
-        ordered = [self.entities[place] for place in sorted(self.entities)]
-        passed = tuple(entity for selected, entity in ordered if selected)
-        failed = tuple(entity for selected, entity in ordered if not selected)
-        warnings = sorted(self.warnings, key=lambda warning: warning.item)
-        return Mapped(passed, failed, tuple(warnings), self.skipped)
+        return len(self.waiting) >= _BATCH_ITEMS or self.size >= _BATCH_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,55 +84,74 @@ class _Prepared:
         return cls(recipe, JqFields(recipe.jq, lanes, port.items_to_parse_name), unfolding)
 
 
-@dataclass(slots=True)
-class _Mapping:
+class _Call(msgspec.Struct):
     """One call of `map`: items that Python can evaluate are done at once, the others wait for a batch to fill."""
 
-    prepared: _Prepared
+    recipe: Recipe
+    jq: JqFields
     select: bool
-    tally: _Tally = field(default_factory=_Tally)
-    _asked: dict[tuple[int, ...], _Asked] = field(default_factory=dict[tuple[int, ...], _Asked])
-    _seen: int = 0
+    outcomes: list[Outcome] = []
+    """In the items' order. None while JQ is asked."""
+    warnings: list[MappingWarning] = []
+    unreadable: int = 0
+    asked: dict[tuple[int, ...], _Asked] = {}
 
     async def take(self, group: _Group) -> None:
-        recipe = self.prepared.recipe
-        readings = [recipe.read(item) for item in group.items]
-        if any(reading.doubt for reading in readings):
-            for reading in readings:  # they share a document, and so a program
-                reading.doubt = True
-        places = [(group.number, self._seen + index) for index in range(len(readings))]
-        self._seen += len(readings)
-        wanted = recipe.jq_wanted(self.select, readings[0].doubt) if readings else ()
-        if not wanted:
-            for place, reading in zip(places, readings, strict=True):
-                self._finish(place, reading, ())
-            if self._seen % _BATCH_ITEMS == 0:
-                await asyncio.sleep(0)  # others get their turn
+        readings: list[Reading] = []
+        doubt = False
+        for item in group.items:
+            reading = self.recipe.read(item)
+            readings.append(reading)
+            doubt = doubt or reading.doubt  # they share a document, and so a program
+        wanted = self.recipe.jq_wanted(self.select, doubt)
+        if wanted:
+            await self._put_off(group, readings, wanted)
             return
-        asked = self._asked.setdefault(wanted, _Asked(wanted))
+        for reading in readings:
+            self.outcomes.append(self._outcome(group.number, reading))
+        if len(self.outcomes) % _BATCH_ITEMS == 0:
+            await asyncio.sleep(0)  # others get their turn
+
+    async def _put_off(self, group: _Group, readings: Sequence[Reading], wanted: tuple[int, ...]) -> None:
+        """Leave a group's items to JQ, which is asked once there are enough of them."""
         try:
-            asked.add(places, readings, group.document())
+            document = group.document()
         except NotJsonError as error:
-            self.tally.not_json(group.number, error)
+            self.not_json(group.number, error)
+            return
+        asked = self.asked.setdefault(wanted, _Asked())
+        asked.documents.append(document)
+        asked.size += len(document.text)
+        for reading in readings:
+            asked.waiting.append(_Waiting(group.number, len(self.outcomes), reading))
+            self.outcomes.append(None)
         if asked.full:
-            await self._ask(self._asked.pop(wanted))
+            await self._ask(wanted, self.asked.pop(wanted))
+
+    async def _ask(self, wanted: tuple[int, ...], asked: _Asked) -> None:
+        """Have JQ evaluate what is left of some items."""
+        rows = await self.jq.rows(asked.documents, wanted)
+        for (number, place, reading), cells in zip(asked.waiting, rows, strict=True):
+            self.recipe.add(reading, wanted, cells)
+            self.outcomes[place] = self._outcome(number, reading)
+
+    def _outcome(self, number: int, reading: Reading) -> Outcome:
+        return self.recipe.finish(number, reading, self.warnings, select=self.select)
+
+    def not_json(self, number: int, error: NotJsonError) -> None:
+        self.unreadable += 1
+        self.warnings.append(MappingWarning(number, "item", ".", f"{error}: the item is skipped"))
 
     async def end(self) -> Mapped:
-        for asked in self._asked.values():
-            if asked.documents:
-                await self._ask(asked)
-        return self.tally.mapped()
-
-    async def _ask(self, asked: _Asked) -> None:
-        """Have JQ evaluate what is left of some items."""
-        rows = await self.prepared.jq.rows(asked.documents, asked.wanted)
-        for place, reading, cells in zip(asked.places, asked.readings, rows, strict=True):
-            self._finish(place, reading, cells)
-
-    def _finish(self, place: _Place, reading: Reading, cells: Sequence[Cell]) -> None:
-        recipe = self.prepared.recipe
-        self.tally.add(
-            place, recipe.finish(place[0], reading, cells, self.tally.warnings, select=self.select)
+        for wanted, asked in self.asked.items():
+            await self._ask(wanted, asked)
+        made = [outcome for outcome in self.outcomes if outcome is not None]
+        self.warnings.sort(key=attrgetter("item"))
+        return Mapped(
+            passed=tuple([entity for selected, entity in made if selected]),
+            failed=tuple([entity for selected, entity in made if not selected]),
+            warnings=tuple(self.warnings),
+            skipped=self.unreadable + len(self.outcomes) - len(made),
         )
 
 
@@ -188,10 +180,14 @@ class JqMapper:
         if prepared is None:
             known = ", ".join(self._prepared) or "none"
             raise ConfigurationError(f"the mapping has no entry {config.id}; it has {known}")
-        mapping = _Mapping(prepared, select)
-        async for group in _groups(prepared, items, mapping.tally):
-            await mapping.take(group)
-        return await mapping.end()
+        call = _Call(prepared.recipe, prepared.jq, select)
+        if prepared.unfolding is None:
+            for number, item in enumerate(items):
+                await call.take(_Group(number, (item,)))
+        else:
+            async for group in _unfolded(prepared.unfolding, items, call):
+                await call.take(group)
+        return await call.end()
 
     async def problems(self) -> list[MappingProblem]:
         """Compile every expression: which do not compile, and why. Raises MapperUnavailableError."""
@@ -209,19 +205,16 @@ class JqMapper:
         return found
 
 
-async def _groups(prepared: _Prepared, items: Sequence[RawItem], tally: _Tally) -> AsyncIterator[_Group]:
-    """The items, unfolded if need be; what cannot be mapped at all is counted as skipped and warned of."""
+async def _unfolded(unfolding: Unfolding, items: Sequence[RawItem], call: _Call) -> AsyncIterator[_Group]:
+    """What the items are unfolded into; what cannot be unfolded is counted as skipped and warned of."""
     for number, item in enumerate(items):
-        if prepared.unfolding is None:
-            yield _Group(number, (item,))
-            continue
         try:
-            unfolded = await prepared.unfolding.unfold(number, item, tally.warnings)
+            unfolded = await unfolding.unfold(number, item, call.warnings)
         except NotJsonError as error:
-            tally.not_json(number, error)
+            call.not_json(number, error)
             continue
         if unfolded is None:
-            tally.skipped += 1
+            call.unreadable += 1
             continue
         for part in unfolded.parts():
             yield _Group(number, list(part.items()), part)

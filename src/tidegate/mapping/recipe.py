@@ -5,14 +5,14 @@ Nothing here fails because of an item: a field whose expression fails is null an
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
 from tidegate.core.entities import Entity
 from tidegate.core.events import Json
 from tidegate.core.ports import MappingWarning
-from tidegate.core.resources import EntityMapping, ResourceConfig
+from tidegate.core.resources import ResourceConfig
 from tidegate.mapping.expressions import Constant, JqExpression, PlainPath, classify
 from tidegate.mapping.fields import Cell
 from tidegate.mapping.native import compile_native
@@ -34,18 +34,12 @@ class Slot:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """No entity came of the item; the warnings say why."""
+Outcome: TypeAlias = tuple[bool, Entity] | None
+"""Whether the selector passed, and the entity; None if there is none, and the warnings say why."""
 
 
-Outcome: TypeAlias = "tuple[bool, Entity] | Skipped"
-"""Whether the selector passed, and the entity."""
-
-
-@dataclass(slots=True)
-class Reading:
-    """An item's values, by slot, as far as Python knows them. `doubt`: JQ has to be asked for the rest."""
+class Reading(msgspec.Struct):
+    """An item's values, by slot, as far as they are known. `doubt`: JQ has to be asked for the rest."""
 
     values: list[Json]
     faults: dict[int, str]
@@ -69,23 +63,17 @@ class Recipe:
         default_factory=dict[tuple[bool, bool], tuple[int, ...]]
     )
     _blank: list[Json] = field(default_factory=list[Json])
-    _templates: dict[str, Template] = field(default_factory=dict[str, Template])
-    _properties: dict[str, int] | None = None
-    _relations: dict[str, Template] | None = None
+    _entity: dict[str, Template] = field(default_factory=dict[str, Template])
 
     def __post_init__(self) -> None:
         self._slot("selector", self.config.selector.query)
         mapping = self.config.port.entity
-        for name, text in _named_fields(mapping):
-            self._templates[name] = self._template(name, text)
-        if mapping.properties is not None:
-            self._properties = {
-                name: self._slot(f"properties.{name}", text) for name, text in mapping.properties.items()
-            }
-        if mapping.relations is not None:
-            self._relations = {
-                name: self._template(f"relations.{name}", text) for name, text in mapping.relations.items()
-            }
+        for name in ("identifier", "blueprint", "title", "icon", "team"):
+            if (value := getattr(mapping, name)) is not None:
+                self._entity[name] = self._template(name, value)
+        for name in ("properties", "relations"):
+            if (fields := getattr(mapping, name)) is not None:
+                self._entity[name] = {key: self._template(f"{name}.{key}", fields[key]) for key in fields}
         self._wanted = {
             (select, doubt): tuple(
                 index
@@ -147,84 +135,64 @@ class Recipe:
                 doubt = True
         return Reading(values, faults, doubt)
 
-    def finish(
-        self,
-        number: int,
-        reading: Reading,
-        cells: Sequence[Cell],
-        warnings: list[MappingWarning],
-        *,
-        select: bool,
-    ) -> Outcome:
-        """Make the entity of an item. `cells` belong to `jq_wanted`; warnings are added to the list."""
-        values, faults = reading.values, reading.faults
-        for index, cell in zip(self._wanted[select, reading.doubt], cells, strict=True):
+    def add(self, reading: Reading, wanted: Sequence[int], cells: Sequence[Cell]) -> None:
+        """Add to what was read what JQ made of the `wanted` of `jq`."""
+        for index, cell in zip(wanted, cells, strict=True):
             slot = self._jq_slots[index]
-            faults.pop(slot, None)
+            reading.faults.pop(slot, None)
             if type(cell) is list and cell:
-                values[slot] = cell[0]
+                reading.values[slot] = cell[0]
             else:
-                values[slot] = None
-                faults[slot] = cast(dict[str, str], cell)["e"] if cell else NO_RESULT
+                reading.values[slot] = None
+                reading.faults[slot] = cast(dict[str, str], cell)["e"] if cell else NO_RESULT
+
+    def finish(
+        self, number: int, reading: Reading, warnings: list[MappingWarning], *, select: bool
+    ) -> Outcome:
+        """Make the entity of an item; warnings are added to the list."""
+        values, faults = reading.values, reading.faults
         if (reason := self._refusal(values, faults, select)) is not None:
             warnings.append(self._warning(number, *reason))
-            return Skipped()
-        entity = self._entity(values, faults)
+            return None
+        for name in ("icon", "team"):
+            self._label(name, values, faults)
+        entity = Entity(**cast(dict[str, Any], _fill(self._entity, values)))
         if not select:
             faults.pop(0, None)
-        warnings.extend(self._warning(number, slot, reason) for slot, reason in sorted(faults.items()))
-        return (values[0] if select else True), entity
+        warnings.extend(self._warning(number, slot, faults[slot]) for slot in sorted(faults))
+        return (cast(bool, values[0]) if select else True), entity
 
     def _refusal(self, values: list[Json], faults: dict[int, str], select: bool) -> tuple[int, str] | None:
         """The slot because of which there is no entity, and why."""
         if select and not isinstance(values[0], bool):
             return 0, faults.get(0) or f"must be true or false, not {type_name(values[0])}"
-        identifier = self._templates["identifier"]
+        identifier = self._entity["identifier"]
         if isinstance(identifier, int) and not values[identifier]:
             return identifier, _skip_reason(values[identifier], faults.get(identifier))
-        blueprint = cast(int, self._templates["blueprint"])
+        blueprint = cast(int, self._entity["blueprint"])
         if not values[blueprint]:
             return blueprint, _skip_reason(values[blueprint], faults.get(blueprint))
-        name = type_name(values[blueprint])
-        if name not in ("string", "number"):
-            return blueprint, f"must be a string, not {name}: the item is skipped"
-        values[blueprint] = _as_text(values[blueprint]) or values[blueprint]
+        if type(values[blueprint]) is not str:
+            name = type_name(values[blueprint])
+            if name != "number":
+                return blueprint, f"must be a string, not {name}: the item is skipped"
+            values[blueprint] = _as_text(values[blueprint])
         return None
 
-    def _entity(self, values: list[Json], faults: dict[int, str]) -> Entity:
-        fields: dict[str, Json] = {}
-        for name, template in self._templates.items():
-            fields[name] = values[template] if isinstance(template, int) else _fill(template, values)
-        for name in ("icon", "team"):
-            if name in fields and not isinstance(fields[name], str):
-                fields[name] = self._label(name, fields[name], faults)
-        if self._properties is not None:
-            fields["properties"] = {name: values[slot] for name, slot in self._properties.items()}
-        if self._relations is not None:
-            fields["relations"] = {
-                name: values[template] if isinstance(template, int) else _fill(template, values)
-                for name, template in self._relations.items()
-            }
-        return Entity(**fields)
-
-    def _label(self, name: str, value: Json, faults: dict[int, str]) -> Json:
+    def _label(self, name: str, values: list[Json], faults: dict[int, str]) -> None:
         """An icon is text; a team is text, a list or an object. Numbers and booleans become text."""
-        if value is None or (name == "team" and type_name(value) in ("array", "object")):
-            return value
-        text = _as_text(value)
-        if text is None:
-            faults[cast(int, self._templates[name])] = f"must be a string, not {type_name(value)}"
-        return text
+        slot = self._entity.get(name)
+        if not isinstance(slot, int) or values[slot] is None or type(values[slot]) is str:
+            return
+        kind = type_name(values[slot])
+        if name == "team" and kind in ("array", "object"):
+            return
+        values[slot] = _as_text(values[slot])
+        if values[slot] is None:
+            faults[slot] = f"must be a string, not {kind}"
 
     def _warning(self, number: int, slot: int, reason: str) -> MappingWarning:
         return MappingWarning(number, self.slots[slot].field, self.slots[slot].text, reason)
-
-
-def _named_fields(mapping: EntityMapping) -> list[tuple[str, Json]]:
-    """The fields that the mapping names, other than properties and relations."""
-    optional = (("title", mapping.title), ("icon", mapping.icon), ("team", mapping.team))
-    named = [(name, value) for name, value in optional if value is not None]
-    return [("identifier", mapping.identifier), ("blueprint", mapping.blueprint), *named]
 
 
 def _fill(template: Template, values: list[Json]) -> Json:
@@ -232,7 +200,10 @@ def _fill(template: Template, values: list[Json]) -> Json:
         return values[template]
     if isinstance(template, list):
         return [_fill(part, values) for part in template]
-    return {key: _fill(part, values) for key, part in template.items()}
+    return {
+        key: values[part] if type(part) is int else _fill(part, values)  # a field as a rule: no call for it
+        for key, part in template.items()
+    }
 
 
 def _as_text(value: Json) -> str | None:
