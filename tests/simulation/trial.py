@@ -25,7 +25,7 @@ from tidegate.core.inspection import EventFilter, Page, RunFilter
 from tidegate.core.lifecycle import RunState
 from tidegate.core.ports import Clock
 from tidegate.core.resources import ResourceConfig
-from tidegate.core.signals import EntityWritten, RunSettled, Signal, StepFinished
+from tidegate.core.signals import AttemptEnded, EntityWritten, RunSettled, Signal
 from tidegate.fetch import HostBreakers
 from tidegate.mapping import JqMapper, parse_mapping
 from tidegate.pipeline.processing import RunLimits
@@ -54,7 +54,7 @@ class Journal:
     tell: bool = False
 
     def emit(self, signal: Signal) -> None:
-        if self.tell and not isinstance(signal, (StepFinished, EntityWritten, RunSettled)):
+        if self.tell and not isinstance(signal, (AttemptEnded, EntityWritten, RunSettled)):
             self.note(str(signal))
 
     def note(self, text: str) -> None:

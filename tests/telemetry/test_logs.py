@@ -6,7 +6,7 @@ import pytest
 
 from tests.telemetry.test_metrics import ONE_OF_EACH
 from tidegate.core.signals import EventRefused, ProcessorFailed, RunSettled, Signal
-from tidegate.telemetry import LogLines
+from tidegate.telemetry import Fanout, LogLines
 from tidegate.telemetry.damping import MAX_KEYS, Damper
 from tidegate.testing.clock import FakeClock
 
@@ -17,7 +17,7 @@ def settled(outcome: str, detail: str = "") -> RunSettled:
 
 def lines(caplog: pytest.LogCaptureFixture, *signals: Signal, level: int = logging.INFO) -> list[str]:
     caplog.set_level(level, logger="tidegate")
-    log = LogLines()
+    log = Fanout(LogLines())
     for signal in signals:
         log.emit(signal)
     return [f"{record.levelname} {record.getMessage()}" for record in caplog.records]

@@ -8,8 +8,9 @@ import pytest
 from prometheus_client import Gauge
 
 from tidegate.core.inspection import Backlog
-from tidegate.core.runs import StepName, WriteAction
+from tidegate.core.runs import Step, StepName, WriteAction
 from tidegate.core.signals import (
+    AttemptEnded,
     BatchApplied,
     ConnectionCut,
     ConnectionsOpen,
@@ -23,7 +24,6 @@ from tidegate.core.signals import (
     ProcessorFailed,
     RunSettled,
     Signal,
-    StepFinished,
 )
 from tidegate.telemetry import Fanout, LogLines, Metrics
 
@@ -33,7 +33,7 @@ ONE_OF_EACH: list[Signal] = [
     EventRefused("/webhook", 413, "too-large"),
     EventRouted("e", "/webhook", 1, "", 0.001),
     ProcessorFailed("e", "P", "KeyError"),
-    StepFinished(StepName.FETCH, "issue", 0.01),
+    AttemptEnded("issue", (Step(StepName.LOAD, 0.001), Step(StepName.FETCH, 0.01))),
     RunSettled(1, "e", "P", "issue", "completed", "", 0.02, event_count=4),
     RunSettled(1, "e", "P", "issue", "completed", "", 0.02, stale=True),
     EntityWritten("bp", "id", WriteAction.UPSERT, "issue", 1, "e", 0.02),
@@ -60,6 +60,7 @@ def test_every_signal_is_counted() -> None:
         'tidegate_requests_refused_total{path="/webhook",reason="too-large",status="413"} 1.0',
         'tidegate_events_routed_total{outcome="routed",path="/webhook"} 1.0',
         'tidegate_processor_errors_total{processor="P"} 1.0',
+        'tidegate_step_seconds_count{kind="issue",step="load"} 1.0',
         'tidegate_step_seconds_count{kind="issue",step="fetch"} 1.0',
         'tidegate_runs_settled_total{kind="issue",outcome="completed",processor="P"} 1.0',
         'tidegate_events_coalesced_total{kind="issue",processor="P"} 3.0',
@@ -77,27 +78,36 @@ def test_every_signal_is_counted() -> None:
         assert line in page
 
 
-def test_durations_are_handed_on_together_where_another_process_looks() -> None:
+def test_counts_and_durations_are_handed_on_together_where_another_process_looks() -> None:
     later: list[tuple[float, Callable[[], None]]] = []
     metrics = Metrics(lambda seconds, then: later.append((seconds, then)))
+    telemetry = Fanout(metrics)
 
     def seen(sample: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(f"tidegate_step_seconds_{sample}", labels)
 
+    def settled() -> float | None:
+        labels = {"processor": "P", "kind": "issue", "outcome": "completed"}
+        return metrics.registry.get_sample_value("tidegate_runs_settled_total", labels)
+
     for seconds in (0.0005, 0.0006, 99.0):
-        metrics.emit(StepFinished(StepName.FETCH, "issue", seconds))
+        telemetry.emit(AttemptEnded("issue", (Step(StepName.FETCH, seconds),)))
+        telemetry.emit(RunSettled(1, "e", "P", "issue", "completed", "", 0.02))
     [(wait, hand_on)] = later
     assert 0 < wait < 1
-    assert seen("count", step="fetch", kind="issue") == 0
+    assert (seen("count", step="fetch", kind="issue"), settled()) == (0, None)
     for _ in range(2):
         hand_on()  # what was handed on is not handed on again
-        assert seen("count", step="fetch", kind="issue") == 3
+        assert (seen("count", step="fetch", kind="issue"), settled()) == (3, 3)
         assert seen("sum", step="fetch", kind="issue") == pytest.approx(99.0011)
         assert seen("bucket", step="fetch", kind="issue", le="0.0005") == 1  # a bound belongs to its bucket
         assert seen("bucket", step="fetch", kind="issue", le="0.001") == 2
         assert seen("bucket", step="fetch", kind="issue", le="30.0") == 2
-    metrics.emit(StepFinished(StepName.FETCH, "issue", 1.0))
+    telemetry.emit(EventRefused("/webhook", 413, "too-large"))
     assert len(later) == 2
+    [*_, (_, hand_on)] = later
+    hand_on()
+    assert settled() == 3
 
 
 def test_names_follow_the_conventions() -> None:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.telemetry.test_metrics import ONE_OF_EACH
-from tidegate.core.runs import StepName
+from tidegate.core.runs import Step, StepName
 from tidegate.core.samples import Process, Sample
-from tidegate.core.signals import DependencyPaused, RunSettled, StepFinished
+from tidegate.core.signals import AttemptEnded, DependencyPaused, RunSettled
 from tidegate.engines.memory import MemoryEngine
-from tidegate.telemetry import OverviewReader, SampleKeeper, SampleRoll
+from tidegate.telemetry import Fanout, OverviewReader, SampleKeeper, SampleRoll
 from tidegate.testing.clock import START, FakeClock
 
 
@@ -26,7 +26,7 @@ def settled(outcome: str, detail: str = "", run_id: int = 1, event_count: int = 
 def test_every_signal_has_a_part_in_the_sample() -> None:
     for signal in ONE_OF_EACH:
         roll = SampleRoll()
-        roll.emit(signal)
+        Fanout(roll).emit(signal)
         tally = roll.take()
         assert tally.counts or tally.timings or tally.errors or roll.paused, signal
 
@@ -37,9 +37,9 @@ def test_the_overview_tells_what_happened() -> None:
         engine = MemoryEngine(clock)
         keeper = keeper_of(engine, clock)
         for signal in ONE_OF_EACH:
-            keeper.roll.emit(signal)
-        keeper.roll.emit(settled("completed", event_count=4))
-        keeper.roll.emit(settled("retry", "gave up after 3 attempts: it answered 502", run_id=8))
+            Fanout(keeper.roll).emit(signal)
+        Fanout(keeper.roll).emit(settled("completed", event_count=4))
+        Fanout(keeper.roll).emit(settled("retry", "gave up after 3 attempts: it answered 502", run_id=8))
         clock.advance(10)
         await keeper.keep_one()
         overview = await OverviewReader(engine, clock).read()
@@ -60,7 +60,13 @@ def test_the_overview_tells_what_happened() -> None:
                 ("written", "upsert"): 1,
             }
         )
-        assert {timing.what for timing in overview.timings} == {"commit", "fetch", "routing", "target"}
+        assert {timing.what for timing in overview.timings} == {
+            "commit",
+            "load",
+            "fetch",
+            "routing",
+            "target",
+        }
         assert {(line.stage, line.cause, line.example) for line in overview.errors} == {
             ("received", "413 too-large", "/webhook"),
             ("routed", "KeyError", "e"),
@@ -78,11 +84,11 @@ def test_what_cannot_be_kept_now_is_kept_with_the_next_sample() -> None:
         clock = FakeClock()
         engine = MemoryEngine(clock)
         keeper = keeper_of(engine, clock)
-        keeper.roll.emit(StepFinished(StepName.FETCH, "issue", 0.1))
+        Fanout(keeper.roll).emit(AttemptEnded("issue", (Step(StepName.FETCH, 0.1),)))
         engine.outage = "the disk is full"
         clock.advance(5)
         await keeper.keep_one()
-        keeper.roll.emit(StepFinished(StepName.FETCH, "issue", 0.1))
+        Fanout(keeper.roll).emit(AttemptEnded("issue", (Step(StepName.FETCH, 0.1),)))
         engine.outage = None
         clock.advance(5)
         await keeper.keep_one()
@@ -104,7 +110,7 @@ def test_a_pause_lasts_until_it_is_over() -> None:
         seen: list[list[str]] = []
         for signal in (DependencyPaused("a", True, "502"), None, DependencyPaused("a", False, "")):
             if signal is not None:
-                keeper.roll.emit(signal)
+                Fanout(keeper.roll).emit(signal)
             clock.advance(5)
             await keeper.keep_one()
             seen.append([pause.name for pause in (await reader.read()).paused])
@@ -143,7 +149,7 @@ def test_two_processes_and_a_reader_elsewhere() -> None:
         engine = MemoryEngine(clock)
         one, two = keeper_of(engine, clock, "one"), keeper_of(engine, clock, "two")
         for keeper in (one, two):
-            keeper.roll.emit(settled("completed"))
+            Fanout(keeper.roll).emit(settled("completed"))
         clock.advance(5)
         await one.keep_one()
         await two.keep_one(leaving=True)

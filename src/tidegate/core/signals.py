@@ -1,10 +1,11 @@
 """What the parts of Tidegate tell telemetry: plain facts, which subscribers turn into metrics and log lines."""
 
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from tidegate.core.runs import StepName, WriteAction
+from tidegate.core.runs import Step, WriteAction
 
 
 class EventAccepted(msgspec.Struct, frozen=True):
@@ -51,10 +52,11 @@ class ProcessorFailed(msgspec.Struct, frozen=True):
     error: str
 
 
-class StepFinished(msgspec.Struct, frozen=True):
-    step: StepName
+class AttemptEnded(msgspec.Struct, frozen=True):
+    """An attempt of a run is over, well or not: these steps were begun."""
+
     kind: str
-    duration_seconds: float
+    steps: tuple[Step, ...]
 
 
 class RunSettled(msgspec.Struct, frozen=True):
@@ -122,7 +124,7 @@ Signal: TypeAlias = (
     | ConnectionCut
     | EventRouted
     | ProcessorFailed
-    | StepFinished
+    | AttemptEnded
     | RunSettled
     | EntityWritten
     | MappingWarned
@@ -130,6 +132,9 @@ Signal: TypeAlias = (
     | DependencyPaused
     | DutyFailed
 )
+
+Takes: TypeAlias = Mapping[type[Signal], Callable[[Any], None]]
+"""What a subscriber does with the signals that it wants."""
 
 
 class Telemetry(Protocol):

@@ -3,13 +3,14 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Self
 
 import msgspec
 
 from tidegate.core.ports import Clock, MappingWarning
 from tidegate.core.resources import WebhookEventRawResults
 from tidegate.core.runs import RunClaim, Step, StepName, Trail
-from tidegate.core.signals import MappingWarned, StepFinished, Telemetry
+from tidegate.core.signals import AttemptEnded, MappingWarned, Telemetry
 from tidegate.core.traces import Span, Tracing
 
 MAX_WARNINGS = 50
@@ -17,7 +18,10 @@ MAX_WARNINGS = 50
 
 @dataclass(slots=True)
 class Attempt:
-    """Collects what becomes the run's Trail. `recorded_bytes` bounds the copy of the fetched items."""
+    """Collects what becomes the run's Trail. `recorded_bytes` bounds the copy of the fetched items.
+
+    It times one step after another: `with attempt.step(StepName.MAP): …`.
+    """
 
     claim: RunClaim
     clock: Clock
@@ -27,15 +31,32 @@ class Attempt:
     _steps: list[Step] = field(default_factory=list[Step])
     _warnings: list[str] = field(default_factory=list[str])
     _fetched: bytes = b""
+    _name: StepName = StepName.LOAD
+    _began: float = 0.0
+    _span: AbstractContextManager[Span] | None = None
 
-    def step(self, name: StepName) -> "TimedStep":
-        """Time a step; it is recorded even if it raises."""
-        return TimedStep(self, name, self.tracing.span(name))
+    def step(self, name: StepName) -> Self:
+        """Time a step, until the block ends; it is recorded even if it raises."""
+        self._name = name
+        return self
 
-    def finished(self, name: StepName, seconds: float) -> None:
-        """Record a step."""
-        self._steps.append(Step(name, seconds))
-        self.telemetry.emit(StepFinished(name, self.claim.kind, seconds))
+    def __enter__(self) -> None:
+        self._began = self.clock.monotonic()
+        if self.tracing.enabled:
+            self._span = self.tracing.span(self._name)
+            self._span.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._span is not None:
+            self._span.__exit__(kind, error, trace)
+        self._steps.append(Step(self._name, self.clock.monotonic() - self._began))
+
+    def ended(self) -> None:
+        """Tell telemetry how long the steps took."""
+        if self._steps:
+            self.telemetry.emit(AttemptEnded(self.claim.kind, tuple(self._steps)))
 
     def note(self, text: str) -> None:
         """Say what the last step decided."""
@@ -65,23 +86,3 @@ class Attempt:
 
     def trail(self) -> Trail:
         return Trail(tuple(self._steps), tuple(self._warnings), self._fetched)
-
-
-@dataclass(slots=True)
-class TimedStep:
-    """A step while it is under way."""
-
-    attempt: Attempt
-    name: StepName
-    span: AbstractContextManager[Span]
-    began: float = 0.0
-
-    def __enter__(self) -> None:
-        self.began = self.attempt.clock.monotonic()
-        self.span.__enter__()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.span.__exit__(kind, error, trace)
-        self.attempt.finished(self.name, self.attempt.clock.monotonic() - self.began)

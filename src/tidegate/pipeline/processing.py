@@ -35,6 +35,7 @@ from tidegate.core.runs import (
     Rejected,
     Released,
     Rerouted,
+    Retry,
     RunClaim,
     Settlement,
     StepName,
@@ -119,7 +120,6 @@ class RunProcessor:
 
         Raises StaleClaimError (drop everything) and CancelledError; all else becomes a Settlement.
         """
-        attempt = Attempt(claim, self.clock, self.telemetry, self.tracing, self.limits.recorded_bytes)
         registration = self.registry.find(claim.event.path, claim.processor)
         if registration is None:
             return Dead(
@@ -128,16 +128,26 @@ class RunProcessor:
             )
         if claim.expirations >= self.limits.max_expirations:
             return Dead(f"the worker died {claim.expirations} times while it processed this run")
+        attempt = Attempt(claim, self.clock, self.telemetry, self.tracing, self.limits.recorded_bytes)
         try:
-            with attempt.step(StepName.LOAD):
-                processor = await self._load(registration, claim)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may raise anything
-            return settle_unloaded(error, registration.processor, claim, attempt.trail(), self.uniform)
-        if isinstance(processor, (Ignored, Rerouted)):
-            return processor
-        return await self._guarded(processor, claim, attempt, lease)
+            loaded = await self._load(registration, claim, attempt)
+            if isinstance(loaded, (Ignored, Rerouted, Retry, Dead)):
+                return loaded
+            return await self._guarded(loaded, claim, attempt, lease)
+        finally:
+            attempt.ended()
 
     async def _load(
+        self, registration: Registration, claim: RunClaim, attempt: Attempt
+    ) -> AbstractWebhookProcessor | Ignored | Rerouted | Retry | Dead:
+        """The instance to go on with, or why there is none."""
+        try:
+            with attempt.step(StepName.LOAD):
+                return await self._instance(registration, claim)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may raise anything
+            return settle_unloaded(error, registration.processor, claim, attempt.trail(), self.uniform)
+
+    async def _instance(
         self, registration: Registration, claim: RunClaim
     ) -> AbstractWebhookProcessor | Ignored | Rerouted:
         """The instance that routed the event, or a fresh one that was asked again."""

@@ -1,6 +1,9 @@
 """Subscribers of signals: metrics, log lines, and the samples of which overviews are made."""
 
-from tidegate.core.signals import Signal, Telemetry
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from tidegate.core.signals import Signal, Takes
 from tidegate.telemetry.logs import LogLines, configure_logging
 from tidegate.telemetry.metrics import Metrics
 from tidegate.telemetry.overviews import OverviewReader
@@ -8,16 +11,26 @@ from tidegate.telemetry.samples import SampleKeeper, SampleRoll
 from tidegate.telemetry.sharing import SharedMetrics, forget_gauges, share_metrics
 
 
-class Fanout:
-    """Hands each signal to every subscriber."""
+class Subscriber(Protocol):
+    """Takes some of the signals."""
 
-    def __init__(self, *subscribers: Telemetry) -> None:
-        self._subscribers = subscribers
+    @property
+    def takes(self) -> Takes: ...
+
+
+class Fanout:
+    """Hands each signal to those that want it."""
+
+    def __init__(self, *subscribers: Subscriber) -> None:
+        self._takers: dict[type[Signal], list[Callable[[Any], None]]] = {}
+        for subscriber in subscribers:
+            for kind, take in subscriber.takes.items():
+                self._takers.setdefault(kind, []).append(take)
 
     def emit(self, signal: Signal) -> None:
         """Hand on a signal."""
-        for subscriber in self._subscribers:
-            subscriber.emit(signal)
+        for take in self._takers.get(type(signal), ()):
+            take(signal)
 
 
 __all__ = [

@@ -9,18 +9,16 @@ import msgspec
 
 from tidegate.core.causes import cause_of
 from tidegate.core.signals import (
-    BatchApplied,
     DependencyPaused,
     DutyFailed,
     EntityWritten,
-    EventAccepted,
     EventRefused,
     EventRouted,
     MappingWarned,
     ProcessorFailed,
     RunSettled,
     Signal,
-    StepFinished,
+    Takes,
 )
 from tidegate.core.traces import SUBJECT
 from tidegate.telemetry.damping import Damper
@@ -30,8 +28,8 @@ logger = logging.getLogger("tidegate")
 _FIELDS = "tidegate_fields"
 
 
-_QUIET = frozenset({StepFinished, EventAccepted, EventRouted, EntityWritten, MappingWarned, BatchApplied})
-"""What goes well, or only shows in the event's story: for DEBUG."""
+_UNREMARKABLE = frozenset({"completed", "rerouted", "ignored", "released"})
+"""Settlements that only show in the event's story."""
 
 
 class LogLines:
@@ -43,20 +41,41 @@ class LogLines:
     def __init__(self, damper: Damper | None = None) -> None:
         self._damper = damper or Damper()
 
-    def emit(self, signal: Signal) -> None:
+    @property
+    def takes(self) -> Takes:
+        """All that has a line."""
+        loud = (EventRefused, ProcessorFailed, DependencyPaused, DutyFailed)
+        quiet = (EventRouted, EntityWritten, MappingWarned)
+        return {
+            RunSettled: self._settled,
+            **dict.fromkeys(loud, self._log),
+            **dict.fromkeys(quiet, self._tell),
+        }
+
+    def _settled(self, signal: RunSettled) -> None:
+        if signal.outcome in _UNREMARKABLE and not signal.stale:
+            self._tell(signal)
+        else:
+            self._log(signal)
+
+    def _tell(self, signal: Signal) -> None:
+        """Log what goes well, or only shows in the event's story: for DEBUG."""
+        if logger.isEnabledFor(logging.DEBUG):
+            self._log(signal)
+
+    def _log(self, signal: Signal) -> None:
         """Log a signal, if the level is on."""
-        if type(signal) in _QUIET and not logger.isEnabledFor(logging.DEBUG):
-            return
         level, message = _line(signal)
-        if message and logger.isEnabledFor(level):
-            key = _alike(signal)
-            held_back = 0 if key is None else self._damper.admit(key)
-            if held_back is None:
-                return
-            if held_back:
-                message = f"{message} (and {held_back} more like it before)"
-            fields = {name: getattr(signal, name) for name in signal.__struct_fields__}
-            logger.log(level, "%s", message, extra={_FIELDS: fields})
+        if not message or not logger.isEnabledFor(level):
+            return
+        key = _alike(signal)
+        held_back = 0 if key is None else self._damper.admit(key)
+        if held_back is None:
+            return
+        if held_back:
+            message = f"{message} (and {held_back} more like it before)"
+        fields = {name: getattr(signal, name) for name in signal.__struct_fields__}
+        logger.log(level, "%s", message, extra={_FIELDS: fields})
 
 
 def _alike(signal: Signal) -> Hashable | None:

@@ -1,19 +1,18 @@
 """Signals as Prometheus metrics, named by the conventions of that field: base units, `_total` for counters."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from tidegate.core.inspection import Backlog
 from tidegate.core.runs import WriteAction
 from tidegate.core.signals import (
+    AttemptEnded,
     BatchApplied,
     ConnectionCut,
     ConnectionsOpen,
@@ -26,18 +25,15 @@ from tidegate.core.signals import (
     MappingWarned,
     ProcessorFailed,
     RunSettled,
-    Signal,
-    StepFinished,
+    Takes,
 )
-from tidegate.telemetry.durations import CallLater, Durations, FoldedHistogram
+from tidegate.telemetry.folds import CallLater, FoldedHistogram, Folds
 
 _SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 
 
 _WRITTEN = (WriteAction.UPSERT, WriteAction.DELETE)
-
-MetricT = TypeVar("MetricT", bound=MetricWrapperBase)
 
 _BACKLOG = (
     ("queued_events", "events_queued", "Events not yet routed."),
@@ -74,9 +70,7 @@ class Metrics:
 
     def __init__(self, call_later: CallLater | None = None) -> None:
         self.registry = CollectorRegistry()
-        self._durations = Durations(call_later)
-        self._takes = self._subscriptions()
-        self._children: dict[tuple[object, ...], MetricWrapperBase] = {}
+        self._folds = Folds(call_later)
         self._accepted = self._counter("events_accepted", "Events committed and answered with 202.", "path")
         self._duplicates = self._counter("events_duplicate", "Deliveries that were stored before.", "path")
         self._bytes = self._counter("events_received_bytes", "Bytes of accepted bodies.", "path")
@@ -120,7 +114,9 @@ class Metrics:
         )
         self._duties = self._counter("duty_failures", "Failures of background duties.", "duty")
 
-    def _subscriptions(self) -> dict[type[Signal], Callable[[Any], None]]:
+    @property
+    def takes(self) -> Takes:
+        """All signals."""
         return {
             EventAccepted: self._accept,
             EventRefused: self._refuse,
@@ -128,7 +124,7 @@ class Metrics:
             ConnectionCut: self._cut_one,
             EventRouted: self._route,
             ProcessorFailed: self._processor_failed,
-            StepFinished: self._step,
+            AttemptEnded: self._attempt_ended,
             RunSettled: self._settle,
             EntityWritten: self._write,
             MappingWarned: self._warn,
@@ -144,77 +140,66 @@ class Metrics:
 
     def hand_on(self) -> None:
         """Let whoever shows what this process counted see all of it."""
-        self._durations.hand_on()
+        self._folds.hand_on()
 
     def exposition(self, backlog: Backlog) -> bytes:
         """All metrics in Prometheus' text format, with the backlog as it is now."""
         self.hand_on()
         return generate_latest(self.registry) + generate_latest(StateGauges(backlog))
 
-    def emit(self, signal: Signal) -> None:
-        """Count a signal."""
-        self._takes[type(signal)](signal)
-
     def _refuse(self, signal: EventRefused) -> None:
-        self._refused.labels(signal.path, str(signal.status), signal.reason).inc()
+        self._folds.count(self._refused, signal.path, str(signal.status), signal.reason)
 
     def _connected(self, signal: ConnectionsOpen) -> None:
         self._connections.set(signal.count)
 
     def _cut_one(self, signal: ConnectionCut) -> None:
-        self._cut.labels(signal.reason).inc()
+        self._folds.count(self._cut, signal.reason)
 
     def _route(self, signal: EventRouted) -> None:
-        self._child(self._routed, signal.path, "routed" if signal.runs else "ignored").inc()
-        self._durations.observe(self._routing, signal.duration_seconds)
+        self._folds.count(self._routed, signal.path, "routed" if signal.runs else "ignored")
+        self._folds.observe(self._routing, signal.duration_seconds)
 
     def _processor_failed(self, signal: ProcessorFailed) -> None:
-        self._processor_errors.labels(signal.processor).inc()
+        self._folds.count(self._processor_errors, signal.processor)
 
-    def _step(self, signal: StepFinished) -> None:
-        self._durations.observe(self._steps, signal.duration_seconds, signal.step, signal.kind)
+    def _attempt_ended(self, signal: AttemptEnded) -> None:
+        for step in signal.steps:
+            self._folds.observe(self._steps, step.duration_seconds, step.name, signal.kind)
 
     def _write(self, signal: EntityWritten) -> None:
-        self._child(self._writes, signal.blueprint, signal.action).inc()
+        self._folds.count(self._writes, signal.blueprint, signal.action)
         if signal.action in _WRITTEN:
-            self._durations.observe(self._freshness, signal.freshness_seconds, signal.kind)
+            self._folds.observe(self._freshness, signal.freshness_seconds, signal.kind)
 
     def _warn(self, signal: MappingWarned) -> None:
-        self._warnings.labels(signal.kind).inc()
+        self._folds.count(self._warnings, signal.kind)
 
     def _apply(self, signal: BatchApplied) -> None:
-        self._batched.inc(signal.changes)
-        self._durations.observe(self._batches, signal.duration_seconds)
+        self._folds.count(self._batched, by=signal.changes)
+        self._folds.observe(self._batches, signal.duration_seconds)
 
     def _pause(self, signal: DependencyPaused) -> None:
         self._paused.labels(signal.name).set(1 if signal.paused else 0)
 
     def _duty_failed(self, signal: DutyFailed) -> None:
-        self._duties.labels(signal.duty).inc()
+        self._folds.count(self._duties, signal.duty)
 
     def _accept(self, signal: EventAccepted) -> None:
         if signal.duplicate:
-            self._duplicates.labels(signal.path).inc()
+            self._folds.count(self._duplicates, signal.path)
             return
-        self._child(self._accepted, signal.path).inc()
-        self._child(self._bytes, signal.path).inc(signal.size_bytes)
-        self._durations.observe(self._commit, signal.commit_seconds)
+        self._folds.count(self._accepted, signal.path)
+        self._folds.count(self._bytes, signal.path, by=signal.size_bytes)
+        self._folds.observe(self._commit, signal.commit_seconds)
 
     def _settle(self, signal: RunSettled) -> None:
         if signal.stale:
-            self._stale.inc()
+            self._folds.count(self._stale)
         else:
-            self._child(self._settled, signal.processor, signal.kind, signal.outcome).inc()
+            self._folds.count(self._settled, signal.processor, signal.kind, signal.outcome)
             if signal.outcome == "completed" and signal.event_count > 1:
-                self._child(self._coalesced, signal.processor, signal.kind).inc(signal.event_count - 1)
-
-    def _child(self, metric: MetricT, *labels: str) -> MetricT:
-        """`metric.labels`, remembered: that is slow, and asked for every event."""
-        key = (metric, *labels)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = metric.labels(*labels)
-        return cast(MetricT, child)
+                self._folds.count(self._coalesced, signal.processor, signal.kind, by=signal.event_count - 1)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"tidegate_{name}", help_text, labels, registry=self.registry)

@@ -6,7 +6,6 @@ An event costs it a few dictionary look-ups. What cannot be kept now is kept wit
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -16,6 +15,7 @@ from tidegate.core.ports import Clock, EngineOperations
 from tidegate.core.runs import WriteAction
 from tidegate.core.samples import Process, Stage
 from tidegate.core.signals import (
+    AttemptEnded,
     BatchApplied,
     DependencyPaused,
     DutyFailed,
@@ -26,8 +26,7 @@ from tidegate.core.signals import (
     MappingWarned,
     ProcessorFailed,
     RunSettled,
-    Signal,
-    StepFinished,
+    Takes,
 )
 from tidegate.core.tallies import CountKey, ErrorKey, Tally
 
@@ -42,12 +41,16 @@ class SampleRoll:
     def __init__(self) -> None:
         self.tally = Tally()
         self.paused: dict[str, str] = {}
-        self._takes: dict[type[Signal], Callable[[Any], None]] = {
+
+    @property
+    def takes(self) -> Takes:
+        """All that has a part in samples."""
+        return {
             EventAccepted: self._accepted,
             EventRefused: self._refused,
             EventRouted: self._routed,
             ProcessorFailed: self._processor_failed,
-            StepFinished: self._step,
+            AttemptEnded: self._attempt_ended,
             RunSettled: self._settled,
             EntityWritten: self._written,
             MappingWarned: self._warned,
@@ -55,12 +58,6 @@ class SampleRoll:
             DependencyPaused: self._pause,
             DutyFailed: self._duty_failed,
         }
-
-    def emit(self, signal: Signal) -> None:
-        """Count a signal."""
-        take = self._takes.get(type(signal))
-        if take is not None:
-            take(signal)
 
     def take(self) -> Tally:
         """What was added up; begins anew."""
@@ -85,8 +82,9 @@ class SampleRoll:
     def _processor_failed(self, signal: ProcessorFailed) -> None:
         self.tally.fail(ErrorKey(Stage.ROUTED, cause_of(signal.error), signal.processor), signal.event_id)
 
-    def _step(self, signal: StepFinished) -> None:
-        self.tally.time(signal.step, signal.kind, signal.duration_seconds)
+    def _attempt_ended(self, signal: AttemptEnded) -> None:
+        for step in signal.steps:
+            self.tally.time(step.name, signal.kind, step.duration_seconds)
 
     def _settled(self, signal: RunSettled) -> None:
         outcome = "stale" if signal.stale else signal.outcome
