@@ -46,6 +46,7 @@ from tidegate.core.traces import NO_TRACING, Tracing
 from tidegate.fetch import FetchStatusError
 from tidegate.pipeline.applying import StateApplier
 from tidegate.pipeline.attempts import Attempt
+from tidegate.pipeline.deadlines import Deadlines
 from tidegate.pipeline.faults import describe, settle_failure, settle_unloaded
 from tidegate.pipeline.instances import InstanceCache
 from tidegate.pipeline.registry import Registry
@@ -112,6 +113,7 @@ class RunProcessor:
     clock: Clock
     telemetry: Telemetry
     uniform: Callable[[], float]
+    deadlines: Deadlines
     limits: RunLimits = RunLimits()
     tracing: Tracing = NO_TRACING
 
@@ -172,9 +174,9 @@ class RunProcessor:
     ) -> Settlement:
         """Run the steps within the time limit; call the author's hooks around them."""
         processor.retry_count = claim.failures
-        limit = asyncio.timeout(self.limits.timeout_seconds)
+        deadline = self.deadlines.begin()
         try:
-            async with limit:
+            with deadline:
                 await processor.before_processing()
                 settlement = await self._steps(processor, claim, attempt, lease)
                 await processor.after_processing()
@@ -187,9 +189,9 @@ class RunProcessor:
             raise
         except Exception as error:  # noqa: BLE001 - an author's code may raise anything
             failure: Exception = error
-            if limit.expired():
+            if deadline.expired:
                 await self._cancelled(processor)
-                failure = TimeoutError(f"the run took more than {self.limits.timeout_seconds:g} s")
+                failure = TimeoutError(f"the run took more than {self.deadlines.seconds:g} s")
             return await self._failed(failure, processor, claim, attempt)
         except SystemExit as error:  # or one event would stop the whole service
             failure = RuntimeError(f"the processor called sys.exit({error.code!r})")

@@ -9,6 +9,7 @@ from tidegate.core.signals import Telemetry
 from tidegate.core.traces import NO_TRACING, Tracing
 from tidegate.fetch import HostBreakers
 from tidegate.pipeline.applying import StateApplier
+from tidegate.pipeline.deadlines import Deadlines
 from tidegate.pipeline.instances import InstanceCache
 from tidegate.pipeline.processing import RunLimits, RunProcessor
 from tidegate.pipeline.registry import Registry
@@ -51,6 +52,7 @@ def assemble(
         clock=clock,
         telemetry=telemetry,
         uniform=ports.uniform,
+        deadlines=Deadlines(run_limits.timeout_seconds),
         limits=run_limits,
         tracing=tracing,
     )
