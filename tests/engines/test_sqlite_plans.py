@@ -55,13 +55,19 @@ def test_statements_search_by_an_index(name: str, database: Database) -> None:
     assert walks == []
 
 
+def test_no_index_makes_writers_build_a_table(database: Database) -> None:
+    """SQLite does so for a list of more than two values in its condition, whenever a row is written."""
+    indexes = [
+        sql for (sql,) in database.rows("SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql <> ''")
+    ]
+    assert [sql for sql in indexes if " IN (" in sql.upper()] == []
+
+
 def test_rare_states_are_listed_by_an_index(database: Database) -> None:
-    for table, number, state, words in (
-        ("events", "seq", "dead", "state IN ('routed', 'rejected', 'dead', 'discarded')"),
-        ("events", "seq", "routed", "state IN ('routed', 'rejected', 'dead', 'discarded')"),
-        ("runs", "id", "dead", "state IN ('rejected', 'dead', 'discarded')"),
-        ("runs", "id", "claimed", "state = 'claimed'"),
+    for table, number, state in (
+        *(("events", "seq", state) for state in ("routed", "rejected", "dead", "discarded")),
+        *(("runs", "id", state) for state in ("rejected", "dead", "discarded", "claimed")),
     ):
-        query = f"SELECT * FROM {table} WHERE state = '{state}' AND {words} ORDER BY {number} DESC LIMIT 5"
+        query = f"SELECT * FROM {table} WHERE state = '{state}' ORDER BY {number} DESC LIMIT 5"
         [step] = [step for *_, step in database.rows(f"EXPLAIN QUERY PLAN {query}")]
         assert f"USING INDEX {table}_" in step, step

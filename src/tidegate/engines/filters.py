@@ -1,25 +1,10 @@
-"""Filters become conditions. Those on rare states repeat the words of a partial index, so that it is used."""
+"""Filters become conditions. A state is written out, not bound: so partial indexes on it are used."""
 
 from tidegate.core.inspection import EventFilter, RunFilter
 from tidegate.core.lifecycle import EventState, RunState
 from tidegate.engines.conditions import Conditions
 from tidegate.engines.instants import optional_us
 from tidegate.engines.stored import delivery_hash
-
-UNUSUAL_EVENTS = "events.state IN ('routed', 'rejected', 'dead', 'discarded')"
-UNUSUAL_RUNS = "runs.state IN ('rejected', 'dead', 'discarded')"
-
-_EVENT_STATES = {
-    EventState.QUEUED: "events.due_us IS NOT NULL",
-    **dict.fromkeys(
-        (EventState.ROUTED, EventState.REJECTED, EventState.DEAD, EventState.DISCARDED), UNUSUAL_EVENTS
-    ),
-}
-_RUN_STATES = {
-    RunState.READY: "runs.due_us IS NOT NULL",
-    RunState.CLAIMED: "runs.state = 'claimed'",
-    **dict.fromkeys((RunState.REJECTED, RunState.DEAD, RunState.DISCARDED), UNUSUAL_RUNS),
-}
 
 
 def event_conditions(where: EventFilter, body: str) -> Conditions:
@@ -28,8 +13,9 @@ def event_conditions(where: EventFilter, body: str) -> Conditions:
     found.one_of("events.id", where.ids)
     found.equal("events.path", where.path)
     if where.state is not None:
-        found.equal("events.state", where.state.value)
-        found.add(_EVENT_STATES.get(where.state, "true"))
+        found.add(f"events.state = '{where.state.value}'")
+        if where.state is EventState.QUEUED:
+            found.add("events.due_us IS NOT NULL")
     if where.delivery_id is not None:
         found.equal("events.delivery_hash", delivery_hash(where.delivery_id))
         found.equal("events.delivery_id", where.delivery_id)
@@ -59,8 +45,9 @@ def run_conditions(where: RunFilter) -> Conditions:
     found = Conditions()
     found.one_of("runs.id", where.ids)
     if where.state is not None:
-        found.equal("runs.state", where.state.value)
-        found.add(_RUN_STATES.get(where.state, "true"))
+        found.add(f"runs.state = '{where.state.value}'")
+        if where.state is RunState.READY:
+            found.add("runs.due_us IS NOT NULL")
     found.equal("runs.path", where.path)
     found.equal("runs.processor", where.processor)
     found.equal("runs.kind", where.kind)

@@ -15,8 +15,7 @@ SELECT count_backlog.*, time_us(?::bigint) - (
         SELECT min(seq) FROM (
             (SELECT seq FROM event_states WHERE due_us = 0 ORDER BY seq LIMIT 1)
             UNION ALL (SELECT min(seq) FROM event_states WHERE due_us > 0)
-            UNION ALL (SELECT seq FROM event_states WHERE state = 'routed'
-                AND state IN ('routed', 'rejected', 'dead', 'discarded') ORDER BY seq LIMIT 1)
+            UNION ALL (SELECT seq FROM event_states WHERE state = 'routed' ORDER BY seq LIMIT 1)
         ) AS live
     ))
 FROM count_backlog()

@@ -16,7 +16,7 @@ AT_ONCE = 500
 async def dead_runs(look: Look, where: RunFilter, limit: int) -> list[int]:
     """The ids of dead runs that match, oldest first."""
     conditions = run_conditions(where)
-    conditions.add("runs.state = 'dead' AND runs.state IN ('rejected', 'dead', 'discarded')")
+    conditions.add("runs.state = 'dead'")
     query = f"SELECT id FROM runs WHERE {conditions.where} ORDER BY id LIMIT ?"  # noqa: S608 - own text
     return [run_id for (run_id,) in await look.rows(query, (*conditions.values, max(limit, 0)))]
 

@@ -25,7 +25,11 @@ BUSY_SECONDS = 5.0
 
 _BUSY_PAUSE_SECONDS = 0.0005
 
-_CACHED_STATEMENTS = 256
+_CACHED_STATEMENTS = 1024
+"""So many executions later a statement is compiled anew, which costs ten times as much as running it; a full batch
+has about as many. apsw keeps each one once, but gives it the next of so many places whenever it is used.
+"""
+
 _BUGS = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.MisuseError, apsw.BindingsError)
 
 

@@ -16,8 +16,7 @@ SELECT min(received_us) FROM events WHERE seq = (
     SELECT min(seq) FROM (
         SELECT (SELECT seq FROM events WHERE due_us = 0 ORDER BY seq LIMIT 1) AS seq
         UNION ALL SELECT (SELECT min(+seq) FROM events WHERE due_us > 0)
-        UNION ALL SELECT (SELECT seq FROM events WHERE state = 'routed'
-            AND state IN ('routed', 'rejected', 'dead', 'discarded') ORDER BY seq LIMIT 1)
+        UNION ALL SELECT (SELECT seq FROM events WHERE state = 'routed' ORDER BY seq LIMIT 1)
     )
 )
 """

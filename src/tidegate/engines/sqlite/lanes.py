@@ -14,6 +14,7 @@ _INSERT = (
     "INSERT INTO runs (id, state, due_us, token, failures, expirations, newest_seq, event_count, created_us,"
     " changed_us, processor, config, kind, resource_key, lane, holds_lane, path, detail, version)"
     " VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 1, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+    " ON CONFLICT (lane) WHERE lane IS NOT NULL AND holds_lane IS NOT NULL DO NOTHING"
 )
 _LINK = "INSERT OR IGNORE INTO event_runs (event_seq, run_id) VALUES (?, ?)"
 _JOIN = (
@@ -75,12 +76,14 @@ def live_runs(tx: Transaction, lane: str) -> LaneRuns:
 
 
 def request_run(tx: Transaction, event_seq: int, path: str, request: RunRequest) -> None:
-    """Join the pending run of the lane, or create one."""
-    lane = LaneRuns() if request.lane is None else live_runs(tx, request.lane)
-    if lane.pending is not None:
-        join(tx, lane.pending, event_seq, path, request.version)
+    """Create a run, or join the pending one of the lane. A lane is asked who is on it only if it is taken."""
+    if create_run(tx, event_seq, path, request) or request.lane is None:
         return
-    create_run(tx, event_seq, path, request, held=lane.claimed is not None)
+    pending = live_runs(tx, request.lane).pending
+    if pending is None:
+        create_run(tx, event_seq, path, request, held=True)
+    else:
+        join(tx, pending, event_seq, path, request.version)
 
 
 def join(tx: Transaction, run_id: int, event_seq: int, path: str, version: str = "") -> None:
@@ -94,7 +97,7 @@ def join(tx: Transaction, run_id: int, event_seq: int, path: str, version: str =
 def catch_up(tx: Transaction, run_id: int) -> bool:
     """A lane does not go back: a run uses no older payload, and takes no older version, than was applied.
 
-    True if an event joined the run for that.
+    True if the run was behind.
     """
     row = tx.row(_NEWEST_APPLIED, (run_id,))
     if row is None:
@@ -102,27 +105,32 @@ def catch_up(tx: Transaction, run_id: int) -> bool:
     newest_seq, path, version, own_seq, own_version = row
     if newest_seq > own_seq:
         join(tx, run_id, newest_seq, path, version)
-        return True
-    if version > own_version:
+    elif version > own_version:
         tx.run(_RAISE_VERSION, (run_id, version))
-    return False
+    else:
+        return False
+    return True
 
 
-def create_run(tx: Transaction, event_seq: int, path: str, request: RunRequest, *, held: bool) -> None:
-    """A run for one event."""
+def create_run(
+    tx: Transaction, event_seq: int, path: str, request: RunRequest, *, held: bool = False
+) -> bool:
+    """A run for one event. False, and none, if it is not to be held and its lane is taken."""
     state = RunState.HELD if held else RunState.READY
     due_us = None if held else tx.now_us + span_us(request.delay_seconds)
-    tx.counters.run_id += 1
-    tx.counters.count(state, +1)
-    run_id = tx.counters.run_id
+    run_id = tx.counters.run_id + 1
     key = (request.processor, request.config, request.kind, request.resource_key, request.lane)
     holds_lane = None if held or request.lane is None else 1
     error = request.error or ""
     values = (run_id, state.value, due_us, event_seq, tx.now_us, *key, holds_lane, path, error)
-    tx.run(_INSERT, (*values, request.version))
+    if not tx.run(_INSERT, (*values, request.version)):
+        return False
+    tx.counters.run_id = run_id
+    tx.counters.count(state, +1)
     tx.run(_LINK, (event_seq, run_id))
     if not held:
         tx.added.add(Work.RUNS)
+    return True
 
 
 def unblock(tx: Transaction, lane: str) -> None:
@@ -156,7 +164,7 @@ def pass_on(tx: Transaction, run_id: int, newest_seq: int, again: RunRequest) ->
     pending = live_runs(tx, again.lane).pending
     if pending is None:
         event_seq, path = others.pop(0)
-        create_run(tx, event_seq, path, again, held=False)
+        create_run(tx, event_seq, path, again)
         pending = tx.counters.run_id
     for event_seq, path in others:
         join(tx, pending, event_seq, path)

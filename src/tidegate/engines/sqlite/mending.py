@@ -56,7 +56,7 @@ def redrive(tx: Transaction, where: RunFilter, limit: int) -> int:
 
 def _dead_runs(tx: Transaction, where: RunFilter, limit: int) -> list[tuple[int, str | None]]:
     conditions = run_conditions(where)
-    conditions.add("runs.state = 'dead' AND runs.state IN ('rejected', 'dead', 'discarded')")
+    conditions.add("runs.state = 'dead'")
     query = f"SELECT id, lane FROM runs WHERE {conditions.where} ORDER BY id LIMIT ?"  # noqa: S608 - own text
     return [(run_id, lane) for run_id, lane in tx.rows(query, (*conditions.values, max(limit, 0)))]
 

@@ -29,8 +29,9 @@ SELECT processor FROM found WHERE processor IS NOT NULL
 _DUE = "SELECT id FROM runs WHERE processor = ? AND due_us <= ? ORDER BY due_us, id LIMIT ?"
 _NEXT_DUE = "SELECT min(due_us) FROM runs WHERE processor = ? AND due_us > ?"
 _READ = f"""
-SELECT runs.state, runs.token, runs.claimed_us, runs.processor, runs.config, runs.kind, runs.resource_key,
-    runs.lane, runs.event_count, runs.failures, runs.expirations, runs.version, {EVENT_COLUMNS}
+SELECT EXISTS (SELECT 1 FROM runs AS applied WHERE applied.lane = runs.lane AND applied.state = 'applied'),
+    runs.state, runs.token, runs.processor, runs.config, runs.kind, runs.resource_key, runs.lane,
+    runs.event_count, runs.failures, runs.expirations, runs.version, {EVENT_COLUMNS}
 FROM runs LEFT JOIN events ON events.seq = runs.newest_seq LEFT JOIN event_bodies ON event_bodies.seq = events.seq
 WHERE runs.id = ?
 """  # noqa: S608 - own text
@@ -85,8 +86,10 @@ def _next_due_us(tx: Transaction, names: Sequence[str]) -> int | None:
 
 def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
     try:
-        caught_up = catch_up(tx, run_id)
         row = tx.row(_READ, (run_id,))
+        caught_up = row is not None and row[0] and catch_up(tx, run_id)
+        if caught_up:
+            row = tx.row(_READ, (run_id,))
         if row is None:
             return None
         event = read_event(row[_RUN_COLUMNS:])
@@ -96,10 +99,10 @@ def _lend(tx: Transaction, run_id: int) -> RunClaim | None:
     except CorruptError as error:
         reason = str(error)
         raise DamageError(lambda later: _kill(later, run_id, reason)) from error
-    state, old_token, claimed_us, *named, expirations, version = row[:_RUN_COLUMNS]
+    state, old_token, *named, expirations, version = row[1:_RUN_COLUMNS]
     if state == RunState.CLAIMED:
         expirations += 1
-        record_attempt(tx, run_id, old_token, claimed_us, EXPIRED)
+        record_attempt(tx, run_id, old_token, EXPIRED)
     else:
         tx.counters.moved(RunState.READY, RunState.CLAIMED)
     token = tx.counters.next_token()

@@ -44,7 +44,6 @@ from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.stored import encode_trail
 from tidegate.engines.wakeups import Work
 
-_CLAIM = "SELECT claimed_us FROM runs WHERE id = ? AND token = ? AND state = 'claimed'"
 _AGAIN = (
     "UPDATE runs SET state = 'ready', due_us = ?2, failures = failures + ?3, changed_us = ?4, detail = ?5"
     " WHERE id = ?1"
@@ -55,7 +54,8 @@ _FINISH = (
 )
 _ATTEMPT = (
     "INSERT INTO attempts (token, run_id, started_us, finished_us, outcome, detail, first_write, write_count,"
-    " trail, fetched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " trail, fetched) SELECT token, id, claimed_us, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
+    " FROM runs WHERE id = ?1 AND token = ?2 AND state = 'claimed'"
 )
 _ENTITY = "SELECT id, stamp, digest, run_id FROM entities WHERE blueprint = ? AND identifier = ?"
 _WRITE = (
@@ -70,22 +70,18 @@ _OTHER = (
 
 def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
     """End the claim; False if it is stale."""
-    claimed = tx.row(_CLAIM, (claim.run_id, claim.token))
-    if claimed is None:
-        return False
     ending = ending_of(settlement)
-    first_write = tx.counters.write_seq + 1
-    owed, overlapped = _journal(tx, claim, ending.writes)
-    record_attempt(
+    if not record_attempt(
         tx,
         claim.run_id,
         claim.token,
-        claimed[0],
         outcome_name(settlement),
         detail=ending.detail,
-        writes=(first_write, len(ending.writes)),
+        writes=(tx.counters.write_seq + 1, len(ending.writes)),
         trail=settlement.trail,
-    )
+    ):
+        return False
+    owed, overlapped = _journal(tx, claim, ending.writes)
     if isinstance(settlement, Completed):
         owed += shrink(tx, claim, settlement, overlapped)
     if ending.delay_seconds is None:
@@ -128,19 +124,18 @@ def record_attempt(
     tx: Transaction,
     run_id: int,
     token: int,
-    started_us: int,
     outcome: str,
     *,
     detail: str = "",
     writes: tuple[int, int] = (0, 0),
     trail: Trail | None = None,
-) -> None:
-    """Keep what an attempt did; without a trail it has not ended, but lost its lease."""
+) -> bool:
+    """Keep what an attempt did; without a trail it has not ended, but lost its lease. False if the claim is stale."""
     finished_us = None if trail is None else tx.now_us
     document = None if trail is None else encode_trail(trail)
     fetched = trail.fetched if trail is not None and trail.fetched else None
-    values = (token, run_id, started_us, finished_us, outcome, detail, *writes, document, fetched)
-    tx.run(_ATTEMPT, values)
+    values = (run_id, token, finished_us, outcome, detail, *writes, document, fetched)
+    return tx.run(_ATTEMPT, values) > 0
 
 
 def _journal(
