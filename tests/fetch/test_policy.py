@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -22,7 +23,7 @@ from tidegate.fetch import (
     HostBreakers,
     Origin,
 )
-from tidegate.fetch.origins import origins_in
+from tidegate.fetch.origins import Place, origins_in
 from tidegate.fetch.policy import is_public
 from tidegate.telemetry import Fanout
 from tidegate.testing.clock import FakeClock
@@ -305,3 +306,20 @@ def test_origins(one: str, other: str, same: bool) -> None:
 def test_the_urls_among_the_integrations_values_are_found() -> None:
     config = {"a": "https://h/x", "b": {"c": ["http://i:1", 7, None]}, "d": "i.example", "e": "https://["}
     assert set(origins_in(config)) == {Origin("https", "h", 443), Origin("http", "i", 1)}
+
+
+@given(st.text(st.sampled_from("htps:/?#@[]\\.% \t\nHa1:0é"), max_size=24).map("http{}".format) | st.text())
+def test_an_origin_is_that_of_the_whole_url(url: str) -> None:
+    """Only the head of a URL is read, and known again: the rest of it says nothing of where it leads."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        with pytest.raises(FetchRefusedError):
+            Origin.of(url)
+        return
+    default = 443 if parts.scheme == "https" else 80
+    assert Origin.of(url) == Origin(parts.scheme, host.rstrip("."), port or default)
+    assert Place.of(url).authority == parts.netloc.rpartition("@")[2]

@@ -9,7 +9,7 @@ import msgspec
 
 from tidegate.core.events import Json
 from tidegate.fetch.errors import FetchFailedError, FetchRefusedError
-from tidegate.fetch.origins import Origin, shown
+from tidegate.fetch.origins import Place, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Call(msgspec.Struct, frozen=True):
 
     method: str
     url: str
-    origin: Origin
+    place: Place
     trusted: bool
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])

@@ -6,7 +6,7 @@ It does not retry by itself: a failure goes back to the run, which waits without
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from msgspec import structs
 
@@ -15,7 +15,7 @@ from tidegate.core.ports import Clock
 from tidegate.fetch.calls import Call, FetchLimits, FetchResponse, NotAnsweredError, Transport
 from tidegate.fetch.errors import FetchFailedError, FetchRefusedError, FetchStatusError, HostPausedError
 from tidegate.fetch.hosts import HostBreakers
-from tidegate.fetch.origins import Origin, authority, shown
+from tidegate.fetch.origins import Origin, Place, shown
 from tidegate.fetch.policy import FetchPolicy, without_credentials
 from tidegate.fetch.quick import QuickTransport
 from tidegate.fetch.retry_after import is_throttled, rest_seconds, retry_after_seconds
@@ -50,7 +50,7 @@ class FetchClient:
 
         Build `base_url` from your own settings, never from a payload. Raises FetchRefusedError if it is no URL.
         """
-        return FetchApi(self, base_url.rstrip("/"), Origin.of(base_url), dict(headers or {}))
+        return FetchApi(self, base_url.rstrip("/"), Place.of(base_url), dict(headers or {}))
 
     async def get_json(
         self, url: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
@@ -72,19 +72,22 @@ class FetchClient:
         A URL whose origin is not among the integration's own values may lead to public addresses only, and
         carries no credentials.
         """
-        origin = Origin.of(url)
-        self._policy.check_credentials(origin, headers or (), params or ())
-        trusted = origin in self._policy.configured
-        return await self.send(Call(method, url, origin, trusted, params, dict(headers or {}), json))
+        place = Place.of(url)
+        trusted = place.origin in self._policy.configured
+        if not trusted:
+            self._policy.check_credentials(place.origin, headers or (), params or ())
+        return await self.send(Call(method, url, place, trusted, params, headers or {}, json))
 
     async def send(self, call: Call) -> FetchResponse:
         """Make a request whose target and credentials have been looked at."""
-        host = authority(urlsplit(call.url))
+        host = call.place.authority
         if not self._breakers.admit(host):
             raise self._paused(host, f"{host} is paused")
         probing = self._breakers.is_paused(host)
         try:
-            response = await self._follow(call)
+            response = await self._transport(call).send(call)
+            if response.status in REDIRECTS:
+                response = await self._follow(call, response)
         except NotAnsweredError as error:
             message = f"{call.method} {shown(call.url)} failed: {error}"
             self._breakers.failed(host, message)
@@ -96,22 +99,24 @@ class FetchClient:
             raise
         return self._judge(call, host, response, probing=probing)
 
-    async def _follow(self, call: Call) -> FetchResponse:
-        """Send, and follow redirects of safe requests within the same scheme, host and port.
+    async def _follow(self, call: Call, response: FetchResponse) -> FetchResponse:
+        """Follow redirects of safe requests within the same scheme, host and port.
 
         The headers may carry the integration's credentials, which are nobody else's business.
         """
         first = call
         for _ in range(MAX_REDIRECTS):
-            response = await self._transport(call).send(call)
             location = response.headers.get("location")
             if response.status not in REDIRECTS or location is None or call.method not in ("GET", "HEAD"):
                 return response
             target = urljoin(response.url, location)
-            if Origin.of(target) != call.origin:
+            if Origin.of(target) != call.place.origin:
                 raise FetchRefusedError(f"{shown(first.url)} redirects to another host, {shown(target)}")
             call = structs.replace(call, url=target, params=None)
-        raise FetchRefusedError(f"{shown(first.url)} redirects more than {MAX_REDIRECTS} times")
+            response = await self._transport(call).send(call)
+        if response.status in REDIRECTS:
+            raise FetchRefusedError(f"{shown(first.url)} redirects more than {MAX_REDIRECTS} times")
+        return response
 
     def _paused(self, host: str, message: str) -> HostPausedError:
         return HostPausedError(message, retry_after_seconds=self._breakers.wait_seconds(host), host=host)
@@ -173,7 +178,7 @@ class FetchApi:
 
     client: FetchClient
     base_url: str
-    origin: Origin
+    place: Place
     headers: Mapping[str, str] = field(repr=False)
 
     async def get_json(
@@ -197,12 +202,12 @@ class FetchApi:
         """
         if not path.startswith(("http://", "https://")):
             url = f"{self.base_url}/{path.lstrip('/')}" if path else self.base_url
-        elif Origin.of(path) == self.origin:
+        elif Origin.of(path) == self.place.origin:
             url = path
         else:
             raise FetchRefusedError(f"{shown(path)} is not of {self.base_url}: its credentials stay at home")
         sent = {**self.headers, **(headers or {})}
-        return await self.client.send(Call(method, url, self.origin, True, params, sent, json))
+        return await self.client.send(Call(method, url, self.place, True, params, sent, json))
 
 
 def _guarded(limits: FetchLimits) -> Transport:

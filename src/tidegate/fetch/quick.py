@@ -22,7 +22,7 @@ class QuickTransport:
     async def send(self, call: Call) -> FetchResponse:
         """As Transport.send."""
         request = self._request(call)
-        url = str(request.url)
+        url = str(request.url) if call.params else call.url
         try:
             async with request as response:
                 body = await self._body(response, call.url)
@@ -34,7 +34,9 @@ class QuickTransport:
         if "\\" in call.url:  # a slash to some, part of a name to others: the origin would be in doubt
             raise FetchRefusedError(f"{shown(call.url)} is no URL that can be asked")
         try:
-            request = self._pool().request(call.method, call.url).headers(dict(call.headers))
+            request = self._pool().request(call.method, call.url)
+            if call.headers:
+                request = request.headers(dict(call.headers))
             if call.params:
                 request = request.query(dict(call.params))
             data = call.data

@@ -29,7 +29,9 @@ def is_spent(headers: Mapping[str, str]) -> bool:
     for name in _REMAINING:
         if name in headers:
             return _number(headers[name].partition(",")[0]) == 0
-    found = _REMAINING_IN_ONE.search(headers.get("ratelimit", ""))
+    if "ratelimit" not in headers:
+        return False
+    found = _REMAINING_IN_ONE.search(headers["ratelimit"])
     return found is not None and int(found[1]) == 0
 
 
