@@ -1,6 +1,7 @@
 """The outgoing client against a real HTTP server: what it raises, and when it leaves a host alone."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from tidegate.fetch import (
 )
 
 HOME = "http://127.0.0.1:9"
+SECRET = "t0ps3cret"
 """Nobody listens there."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -191,8 +193,11 @@ def test_a_slow_answer_times_out_as_a_failure() -> None:
 
 def test_a_refused_connection_is_a_failure() -> None:
     async def use(client: FetchClient, *_: object) -> None:
-        with pytest.raises(FetchFailedError):
-            await client.get_json(HOME)
+        with pytest.raises(FetchFailedError) as failure:
+            await client.get_json(f"{HOME}/x?token={SECRET}", params={"api_key": SECRET})
+        said = "GET http://127.0.0.1:9/x failed: ConnectError: tcp connect error: Connection refused"
+        assert str(failure.value).startswith(said)
+        assert SECRET not in "".join(traceback.format_exception(failure.value))
 
     run_against(answering(200), use)
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
@@ -28,7 +28,7 @@ class QuickTransport:
                 body = await self._body(response, call.url)
                 return FetchResponse(response.status, url, dict(response.headers.items()), body)
         except (PyreqwestError, TimeoutError, OSError) as error:
-            raise NotAnsweredError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+            raise NotAnsweredError(f"{type(error).__name__}: {_said(error)}".rstrip(": ")) from None
 
     def _request(self, call: Call) -> StreamRequest:
         if "\\" in call.url:  # a slash to some, part of a name to others: the origin would be in doubt
@@ -84,3 +84,11 @@ class QuickTransport:
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+
+def _said(error: Exception) -> str:
+    """What went wrong. Without the cause that quotes the URL, whose query may hold secrets, and so not chained."""
+    if not isinstance(error, DetailedPyreqwestError):
+        return str(error)
+    causes = [cause["message"] for cause in error.details.get("causes") or ()]
+    return ": ".join([cause for cause in causes if " for url (" not in cause][-2:]) or error.message
