@@ -8,9 +8,10 @@ import jq
 from tidegate.core.errors import ConfigurationError
 from tidegate.mapping import read_mapping_text
 from tidegate.mapping.expressions import Constant, PlainPath, classify, leading_path, readings_of
+from tidegate.mapping.functions import UnsureError
 from tidegate.mapping.native import compile_native
-from tidegate.mapping.operations import UnsureError
-from tidegate.mapping.paths import NoResultError, PathError, getter
+from tidegate.mapping.operations import evaluator, plain_path
+from tidegate.mapping.paths import NoResultError, PathError
 from tidegate.mapping.values import plain
 
 LONGEST = 2_000
@@ -39,7 +40,7 @@ def one(data: bytes) -> None:
         if native is not None:
             program = compiled(reading)
             assert program is not None, reading
-            agree(program, native.evaluate)
+            agree(program, evaluator(native))
 
 
 def compiled(text: str) -> Any:
@@ -51,7 +52,11 @@ def compiled(text: str) -> Any:
 
 
 def getter_of(expression: Constant | PlainPath) -> Any:
-    return (lambda _: expression.value) if isinstance(expression, Constant) else getter(expression.steps)
+    return (
+        (lambda _: expression.value)
+        if isinstance(expression, Constant)
+        else evaluator(plain_path(expression.steps))
+    )
 
 
 def agree(program: Any, evaluate: Any) -> None:
@@ -63,7 +68,7 @@ def agree(program: Any, evaluate: Any) -> None:
             continue
         except PathError:
             ours = ("error",)
-        except (NoResultError, StopIteration):
+        except NoResultError:
             ours = ("nothing",)
         theirs = with_jq(program, item)
         assert ours[0] == theirs[0], (item, ours, theirs)

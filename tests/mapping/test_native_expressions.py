@@ -16,7 +16,8 @@ from tidegate.mapping.expressions import (
     leading_path,
     readings_of,
 )
-from tidegate.mapping.paths import NoResultError, PathError, getter, without
+from tidegate.mapping.operations import evaluator, plain_path
+from tidegate.mapping.paths import NoResultError, PathError, without
 from tidegate.mapping.values import NotJsonError, encode, plain
 
 NAMES = ["a", "b", "and", "__loc__", "A1"]
@@ -49,7 +50,7 @@ paths = st.tuples(
 
 def natively(path: PlainPath, document: Any) -> tuple[str, Any]:
     try:
-        return "value", plain(getter(path.steps)(document))
+        return "value", plain(evaluator(plain_path(path.steps))(document))
     except PathError as error:
         return "error", str(error)
     except NoResultError:

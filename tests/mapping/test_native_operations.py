@@ -12,8 +12,10 @@ from tests.mapping.jq_itself import with_jq
 from tidegate.core.resources import EntityMapping, PortMapping, ResourceConfig, Selector
 from tidegate.mapping import JqMapper
 from tidegate.mapping.expressions import readings_of
+from tidegate.mapping.functions import UnsureError
 from tidegate.mapping.native import compile_native
-from tidegate.mapping.operations import UnsureError
+from tidegate.mapping.operations import evaluator
+from tidegate.mapping.paths import NoResultError
 from tidegate.mapping.values import plain
 
 NAMES = ["a", "b", "c"]
@@ -80,10 +82,10 @@ def natively(expression: str, document: Any) -> tuple[str, Any]:
     if native is None:
         return "unsure", None
     try:
-        return "value", plain(native.evaluate(document))
+        return "value", plain(evaluator(native)(document))
     except UnsureError:
         return "unsure", None
-    except StopIteration:
+    except NoResultError:
         return "nothing", None
 
 
@@ -163,7 +165,7 @@ ITEM = {
 def test_what_mappings_are_made_of_needs_no_jq(expression: str, value: Any) -> None:
     native = compile_native(readings_of(expression))
     assert native is not None
-    assert native.evaluate(ITEM) == value
+    assert evaluator(native)(ITEM) == value
     assert ("value", value) == with_jq(readings_of(expression)[-1], ITEM)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from tidegate.core.entities import Entity
 from tidegate.core.errors import ConfigurationError
 from tidegate.core.ports import Mapped, MappingWarning
 from tidegate.core.resources import RawItem, ResourceConfig
@@ -19,6 +20,7 @@ from tidegate.mapping.values import NotJsonError, encode
 
 _BATCH_ITEMS = 32
 _BATCH_BYTES = 1 << 20
+_BY_ITEM = attrgetter("item")
 DEFAULT_LIMITS = MapperLimits()
 
 
@@ -145,14 +147,17 @@ class _Call(msgspec.Struct):
     async def end(self) -> Mapped:
         for wanted, asked in self.asked.items():
             await self._ask(wanted, asked)
-        made = [outcome for outcome in self.outcomes if outcome is not None]
-        self.warnings.sort(key=attrgetter("item"))
-        return Mapped(
-            passed=tuple([entity for selected, entity in made if selected]),
-            failed=tuple([entity for selected, entity in made if not selected]),
-            warnings=tuple(self.warnings),
-            skipped=self.unreadable + len(self.outcomes) - len(made),
-        )
+        passed: list[Entity] = []
+        failed: list[Entity] = []
+        skipped = self.unreadable
+        for outcome in self.outcomes:
+            if outcome is None:
+                skipped += 1
+            else:
+                selected, entity = outcome
+                (passed if selected else failed).append(entity)
+        self.warnings.sort(key=_BY_ITEM)
+        return Mapped(tuple(passed), tuple(failed), tuple(self.warnings), skipped)
 
 
 class JqMapper:

@@ -8,8 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tidegate.mapping import functions
 from tidegate.mapping import operations as op
 from tidegate.mapping.operations import One, Part
+from tidegate.mapping.reading import reader
+from tidegate.mapping.writing import NestedTooDeeplyError
 
 _LONGEST = 1000
 _DEEPEST = 20
@@ -51,23 +54,24 @@ _CONSTANTS: dict[str, One] = {
     "false": op.constant(False),
 }
 _FUNCTIONS: dict[str, One] = {
-    "not": op.negate,
-    "tostring": op.to_string,
-    "length": op.length,
-    "ascii_downcase": op.lower,
-    "ascii_upcase": op.upper,
+    "not": op.of_input(functions.negate),
+    "tostring": op.of_input(functions.to_string),
+    "length": op.of_input(functions.length),
+    "ascii_downcase": op.of_input(functions.lower),
+    "ascii_upcase": op.of_input(functions.upper),
     "first": op.element_at(0),
     "last": op.element_at(-1),
 }
 _OF_ONE: dict[str, Callable[[One], One]] = {
-    "startswith": op.starts_with,
-    "endswith": op.ends_with,
-    "contains": op.contains,
-    "has": op.has,
-    "split": op.split,
-    "join": op.join,
+    "startswith": op.of_input_and(functions.starts_with),
+    "endswith": op.of_input_and(functions.ends_with),
+    "contains": op.of_input_and(functions.contains),
+    "has": op.of_input_and(functions.has),
+    "split": op.of_input_and(functions.split),
+    "join": op.of_input_and(functions.join),
 }
-_COMPARISONS = {"==": op.equals, "!=": op.differs}
+_COMPARISONS = {"==": op.operator(functions.equal), "!=": op.operator(functions.differ)}
+_add = op.operator(functions.total)
 
 
 class _NotOursError(Exception):
@@ -78,26 +82,22 @@ class _QuoteError(_NotOursError):
     """A single quote outside of text: this is no JQ for sure."""
 
 
-@dataclass(frozen=True, slots=True)
-class NativeExpression:
-    """An expression in Python. `evaluate` gives its first output.
+def compile_native(readings: Sequence[str]) -> One | None:
+    """How the first reading that is JQ is written in Python, if it can be; None if JQ must evaluate it.
 
-    It raises UnsureError where JQ must be asked, StopIteration where there is no output.
+    What is written gives the first output. It raises UnsureError where JQ must be asked, NoResultError where
+    there is no output.
     """
-
-    evaluate: One
-
-
-def compile_native(readings: Sequence[str]) -> NativeExpression | None:
-    """The first reading that is JQ, if Python can evaluate it; None if JQ must."""
     for reading in readings:
         try:
             part = _Parser(reading).whole()
+            one = part.one or op.first_of(part)
+            reader([None], {0: one})  # it can be written
         except _QuoteError:
             continue
-        except _NotOursError:
+        except (_NotOursError, NestedTooDeeplyError):
             return None
-        return NativeExpression(part.one or op.first_of(part.outputs()))
+        return one
     return None
 
 
@@ -185,7 +185,7 @@ class _Parser:
     def _sum(self) -> Part:
         left = self._postfix()
         while self._take("+"):
-            left = Part(one=op.add(_one(left), _one(self._postfix())))
+            left = Part(one=_add(_one(left), _one(self._postfix())))
         return left
 
     # --- Terms -------------------------------------------------------------------------------------------

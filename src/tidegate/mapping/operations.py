@@ -1,30 +1,22 @@
-"""JQ's operations on the values where there is nothing to doubt; on all others they raise UnsureError, and JQ decides.
+"""How JQ's operations are written in Python: what the parser puts together to a function."""
 
-So an error's message, a float's digits or an object's order are always JQ's own, and nothing here needs to know them.
-"""
-
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from tidegate.core.events import Json
+from tidegate.mapping import functions
+from tidegate.mapping.paths import NoResultError, Step, take
+from tidegate.mapping.writing import Function, Name
 
-One: TypeAlias = Callable[[Json], Json]
-"""From an input to the single output. Raises UnsureError."""
+One: TypeAlias = Callable[[Function, Name], Name]
+"""Writes how a value becomes the single output, and gives the output's name."""
 
-Many: TypeAlias = Callable[[Json], Iterator[Json]]
-"""From an input to any number of outputs. Raises UnsureError."""
+Then: TypeAlias = Callable[[Name], object]
+"""Writes what is done with an output."""
 
-_EXACT = 1 << 53
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_UPPER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-_LOWER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
-_NO_OUTPUT = object()
-
-
-class UnsureError(Exception):
-    """The value is one of those that only JQ itself is asked about."""
+Many: TypeAlias = Callable[[Function, Name, Then], None]
+"""Writes how a value becomes any number of outputs, and what is done with each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,125 +26,85 @@ class Part:
     one: One | None = None
     many: Many | None = None
 
-    def outputs(self) -> Many:
-        """Its outputs, however many."""
-        if self.many is not None:
-            return self.many
-        one = self.single()
-
-        def outputs(value: Json) -> Iterator[Json]:
-            yield one(value)
-
-        return outputs
-
-    def single(self) -> One:
-        """Its single output. Only for parts with `one`."""
-        assert self.one is not None  # noqa: S101 - the parser asks before
-        return self.one
+    def write(self, code: Function, value: Name, then: Then) -> None:
+        """Write it, however many outputs it has."""
+        if self.one is not None:
+            then(self.one(code, value))
+        elif self.many is not None:
+            self.many(code, value, then)
 
 
-def first_of(many: Many) -> Callable[[Json], Json]:
-    """The first output; raises StopIteration if there is none."""
-    return lambda value: next(many(value))
+def evaluator(one: One) -> Callable[[Json], Json]:
+    """A function from a value to the output."""
+    code = Function()
+    code.do("return {}", one(code, code.argument))
+    return code.compiled()
 
 
-# --- Values ---------------------------------------------------------------------------------------------
+def first_of(part: Part) -> One:
+    """The first output; raises NoResultError if there is none. It is a function of its own, so as to end early."""
 
+    def one(code: Function, value: Name) -> Name:
+        inner = Function()
+        part.write(inner, inner.argument, lambda output: inner.do("return {}", output))
+        inner.do("raise {}", inner.bind(NoResultError))
+        return code.call(inner.compiled(), value)
 
-def text(value: Json) -> str:
-    """The value, if it is text without half surrogate pairs."""
-    if type(value) is str and (value.isascii() or not _SURROGATE.search(value)):
-        return value
-    raise UnsureError
-
-
-def is_true(value: Json) -> bool:
-    """JQ's truth: all but null and false."""
-    if value is None or value is False:
-        return False
-    return _known(value)
-
-
-def _known(value: Json) -> bool:
-    if type(value) in (str, int, bool, float, dict, list):
-        return True
-    raise UnsureError
-
-
-def _array(value: Json) -> list[Json]:
-    if type(value) is list:
-        return cast(list[Json], value)
-    raise UnsureError
-
-
-def _exact_integer(value: Json) -> int:
-    """An integer that a double holds exactly."""
-    if type(value) is int and -_EXACT <= value <= _EXACT:
-        return value
-    raise UnsureError
-
-
-def _spelled(value: Json) -> str:
-    """`tostring`."""
-    if type(value) is str:
-        return text(value)
-    if value is None:
-        return "null"
-    if type(value) is bool:
-        return "true" if value else "false"
-    return str(_exact_integer(value))
+    return one
 
 
 # --- Paths ----------------------------------------------------------------------------------------------
 
 
 def constant(value: Json) -> One:
-    return lambda _: value
+    return lambda code, _: code.bind(value)
 
 
-def identity(value: Json) -> Json:
+def identity(_: Function, value: Name) -> Name:
     return value
 
 
 def field_of(name: str) -> One:
-    def get(value: Json) -> Json:
-        if type(value) is dict:
-            return cast(dict[str, Json], value).get(name)
-        if value is None:
-            return None
-        raise UnsureError
+    return lambda code, value: code.let(
+        "{0}.get({1}) if type({0}) is dict else {2}({0})",
+        value,
+        code.bind(name),
+        code.bind(functions.field_of_none),
+    )
 
-    return get
+
+def plain_path(steps: Sequence[Step]) -> One:
+    """A path with jq's own errors. Raises PathError or NoResultError."""
+
+    def one(code: Function, value: Name) -> Name:
+        for step in steps:
+            names = value, code.bind(take), code.bind(step), code.bind(step.key)
+            if isinstance(step.key, str):
+                value = code.let("{0}.get({3}) if type({0}) is dict else {1}({0}, {2})", *names)
+            else:
+                value = code.let("{1}({0}, {2})", *names)
+        return value
+
+    return one
 
 
 def element_at(index: int) -> One:
-    def get(value: Json) -> Json:
-        if value is None:
-            return None
-        elements = _array(value)
-        return elements[index] if -len(elements) <= index < len(elements) else None
-
-    return get
+    return lambda code, value: code.call(functions.element, value, code.bind(index))
 
 
 def slice_of(begin: int | None, end: int | None) -> One:
-    def get(value: Json) -> Json:
-        if value is None:
-            return None
-        return (text(value) if type(value) is str else _array(value))[begin:end]
-
-    return get
+    return lambda code, value: code.call(functions.part, value, code.bind(slice(begin, end)))
 
 
-def iterate(value: Json) -> Iterator[Json]:
-    return iter(_array(value))
+def iterate(code: Function, value: Name, then: Then) -> None:
+    with code.loop(code.call(functions.array, value)) as element:
+        then(element)
 
 
-def iterate_if_possible(value: Json) -> Iterator[Json]:
+def iterate_if_possible(code: Function, value: Name, then: Then) -> None:
     """`[]?`"""
-    if value is None or type(value) in (str, int, bool, float):
-        return iter(())
-    return iterate(value)
+    with code.loop(code.call(functions.array_or_nothing, value)) as element:
+        then(element)
 
 
 # --- Composition ----------------------------------------------------------------------------------------
@@ -160,189 +112,102 @@ def iterate_if_possible(value: Json) -> Iterator[Json]:
 
 def pipe(left: Part, right: Part) -> Part:
     if left.one is not None and right.one is not None:
-        first, then = left.one, right.one
-        return Part(one=lambda value: then(first(value)))
-    if left.one is not None:
-        before, outputs = left.one, right.outputs()
-        return Part(many=lambda value: outputs(before(value)))
-    inputs = left.outputs()
-    if right.one is not None:
-        after = right.one
-        return Part(many=lambda value: map(after, inputs(value)))
-    rest = right.outputs()
-    return Part(many=lambda value: (output for each in inputs(value) for output in rest(each)))
+        first, second = left.one, right.one
+        return Part(one=lambda code, value: second(code, first(code, value)))
+    return Part(
+        many=lambda code, value, then: left.write(code, value, lambda output: right.write(code, output, then))
+    )
 
 
 def collect(part: Part) -> One:
-    outputs = part.outputs()
-    return lambda value: list(outputs(value))
+    def one(code: Function, value: Name) -> Name:
+        outputs = code.let("[]")
+        part.write(code, value, lambda output: code.do("{}.append({})", outputs, output))
+        return outputs
+
+    return one
 
 
 def map_over(part: Part) -> One:
     """`map(f)` of an array; JQ takes objects too."""
-    if part.one is not None:
-        one = part.one
-        return lambda value: [one(each) for each in _array(value)]
-    outputs = part.outputs()
-    return lambda value: [output for each in _array(value) for output in outputs(each)]
+    return collect(pipe(Part(many=iterate), part))
 
 
 def select(condition: One) -> Many:
-    def outputs(value: Json) -> Iterator[Json]:
-        if is_true(condition(value)):
-            yield value
+    def many(code: Function, value: Name, then: Then) -> None:
+        with code.block("if {}({}):", code.bind(functions.is_true), condition(code, value)):
+            then(value)
 
-    return outputs
+    return many
 
 
-def choose(condition: One, then: One, otherwise: One) -> One:
-    return lambda value: then(value) if is_true(condition(value)) else otherwise(value)
+def choose(condition: One, consequence: One, otherwise: One) -> One:
+    def one(code: Function, value: Name) -> Name:
+        chosen = code.call(functions.is_true, condition(code, value))
+        with code.block("if {}:", chosen):
+            code.set(chosen, "{}", consequence(code, value))
+        with code.block("else:"):
+            code.set(chosen, "{}", otherwise(code, value))
+        return chosen
+
+    return one
 
 
 def alternative(left: One, right: One) -> One:
     """`//`, of single outputs; where the left side fails, JQ is asked."""
 
-    def get(value: Json) -> Json:
-        found = left(value)
-        return found if is_true(found) else right(value)
+    def one(code: Function, value: Name) -> Name:
+        found = code.let("{}", left(code, value))
+        with code.block("if not {}({}):", code.bind(functions.is_true), found):
+            code.set(found, "{}", right(code, value))
+        return found
 
-    return get
+    return one
 
 
-def interpolated(pieces: list[str | One]) -> One:
-    def get(value: Json) -> Json:
-        return "".join([piece if isinstance(piece, str) else _spelled(piece(value)) for piece in pieces])
+def interpolated(pieces: Sequence[str | One]) -> One:
+    def one(code: Function, value: Name) -> Name:
+        texts = [
+            code.bind(piece) if isinstance(piece, str) else code.call(functions.to_string, piece(code, value))
+            for piece in pieces
+        ]
+        return code.let("{}((" + "{}, " * len(texts) + "))", code.bind("".join), *texts)
 
-    return get
+    return one
 
 
 # --- Operators and functions ----------------------------------------------------------------------------
 
 
 def both(left: One, right: One) -> One:
-    return lambda value: is_true(left(value)) and is_true(right(value))
+    def one(code: Function, value: Name) -> Name:
+        result = code.call(functions.is_true, left(code, value))
+        with code.block("if {}:", result):
+            code.set(result, "{}({})", code.bind(functions.is_true), right(code, value))
+        return result
+
+    return one
 
 
 def either(left: One, right: One) -> One:
-    return lambda value: is_true(left(value)) or is_true(right(value))
+    def one(code: Function, value: Name) -> Name:
+        result = code.call(functions.is_true, left(code, value))
+        with code.block("if not {}:", result):
+            code.set(result, "{}({})", code.bind(functions.is_true), right(code, value))
+        return result
+
+    return one
 
 
-def negate(value: Json) -> Json:
-    """`not`"""
-    return not is_true(value)
+def of_input(function: Callable[[Json], Json]) -> One:
+    """A function of JQ without arguments."""
+    return lambda code, value: code.call(function, value)
 
 
-def _equal(left: Json, right: Json) -> bool:
-    kind = _kind(left)
-    if kind != _kind(right):
-        return False
-    if kind == "container":
-        raise UnsureError
-    return left == right
+def of_input_and(function: Callable[[Json, Json], Json]) -> Callable[[One], One]:
+    """A function of JQ with one argument, which has a single output."""
+    return lambda argument: lambda code, value: code.call(function, value, argument(code, value))
 
 
-def _kind(value: Json) -> str:
-    """What may be equal to one another: of two containers JQ is asked."""
-    if type(value) is str:
-        text(value)
-        return "string"
-    if value is None or type(value) is bool:
-        return "null" if value is None else "boolean"
-    if type(value) in (dict, list):
-        return "container"
-    _number(value)
-    return "number"
-
-
-def _number(value: Json) -> float:
-    if type(value) is float:
-        if value - value == 0:
-            return value
-        raise UnsureError
-    return _exact_integer(value)
-
-
-def equals(left: One, right: One) -> One:
-    return lambda value: _equal(left(value), right(value))
-
-
-def differs(left: One, right: One) -> One:
-    return lambda value: not _equal(left(value), right(value))
-
-
-def add(left: One, right: One) -> One:
-    def get(value: Json) -> Json:
-        augend, addend = left(value), right(value)
-        if type(augend) is str and type(addend) is str:
-            return text(augend) + text(addend)
-        if augend is None or addend is None:
-            only = addend if augend is None else augend
-            return only if only is None or _known(only) else None
-        if type(augend) is list and type(addend) is list:
-            return [*cast(list[Json], augend), *cast(list[Json], addend)]
-        return _exact_integer(_exact_integer(augend) + _exact_integer(addend))
-
-    return get
-
-
-def to_string(value: Json) -> Json:
-    return _spelled(value)
-
-
-def length(value: Json) -> Json:
-    if value is None:
-        return 0
-    if type(value) is dict:
-        return len(cast(dict[str, Json], value))
-    return len(text(value)) if type(value) is str else len(_array(value))
-
-
-def lower(value: Json) -> Json:
-    return text(value).translate(_UPPER)
-
-
-def upper(value: Json) -> Json:
-    return text(value).translate(_LOWER)
-
-
-def starts_with(prefix: One) -> One:
-    return lambda value: text(value).startswith(text(prefix(value)))
-
-
-def ends_with(suffix: One) -> One:
-    return lambda value: text(value).endswith(text(suffix(value)))
-
-
-def contains(part: One) -> One:
-    """Of text in text."""
-    return lambda value: text(part(value)) in text(value)
-
-
-def has(key: One) -> One:
-    def get(value: Json) -> Json:
-        if type(value) is dict:
-            return text(key(cast(Json, value))) in value
-        raise UnsureError
-
-    return get
-
-
-def split(separator: One) -> One:
-    def get(value: Json) -> Json:
-        whole, by = text(value), text(separator(value))
-        if not by:
-            raise UnsureError
-        return whole.split(by) if whole else []
-
-    return get
-
-
-def join(separator: One) -> One:
-    """JQ leaves out nulls, and spells numbers and booleans."""
-
-    def get(value: Json) -> Json:
-        elements = _array(value)
-        by = text(separator(value))
-        return by.join(["" if each is None else _spelled(each) for each in elements])
-
-    return get
+def operator(function: Callable[[Json, Json], Json]) -> Callable[[One, One], One]:
+    return lambda left, right: lambda code, value: code.call(function, left(code, value), right(code, value))

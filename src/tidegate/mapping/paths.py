@@ -1,6 +1,6 @@
-"""Plain paths evaluated in Python, with jq's semantics: null propagates, a wrong type is an error."""
+"""Plain paths in Python, with jq's semantics: null propagates, a wrong type is an error."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,39 +21,14 @@ class PathError(Exception):
 
 
 class NoResultError(Exception):
-    """A guarded step did not fit: the path gives nothing, not even null."""
+    """There is nothing, not even null: a guarded step did not fit, or an expression has no output."""
+
+    def __init__(self) -> None:
+        super().__init__("gave no result")
 
 
-Getter = Callable[[Json], Json]
-
-
-def getter(steps: Sequence[Step]) -> Getter:
-    """A function from an item to the value at the path. It raises PathError or NoResultError."""
-    if len(steps) == 1 and isinstance(steps[0].key, str):
-        return _field_getter(steps[0])
-
-    def get(item: Json) -> Json:
-        value = item
-        for step in steps:
-            value = _take(value, step)
-        return value
-
-    return get
-
-
-def _field_getter(step: Step) -> Getter:
-    """`.name`, the most frequent path by far, without the loop."""
-    name = step.key
-
-    def get(item: Json) -> Json:
-        if type(item) is dict:
-            return cast(dict[str, Json], item).get(cast(str, name))
-        return _take(item, step)
-
-    return get
-
-
-def _take(value: Json, step: Step) -> Json:
+def take(value: Json, step: Step) -> Json:
+    """Raises PathError or NoResultError."""
     key = step.key
     if value is None:
         return None

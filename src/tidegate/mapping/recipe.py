@@ -3,8 +3,8 @@
 Nothing here fails because of an item: a field whose expression fails is null and gives a warning.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -16,14 +16,14 @@ from tidegate.core.resources import ResourceConfig
 from tidegate.mapping.expressions import Constant, JqExpression, PlainPath, classify
 from tidegate.mapping.fields import Cell
 from tidegate.mapping.native import compile_native
-from tidegate.mapping.operations import UnsureError
-from tidegate.mapping.paths import Getter, NoResultError, PathError, getter
-from tidegate.mapping.values import NotJsonError, plain, type_name
+from tidegate.mapping.operations import One, plain_path
+from tidegate.mapping.paths import NoResultError
+from tidegate.mapping.reading import Reading, reader
+from tidegate.mapping.values import type_name
+from tidegate.mapping.writing import Function, Name
 
 Template: TypeAlias = "int | dict[str, Template] | list[Template]"
 """What stands in an entity's field: the number of a slot, or search rules with slots as leaves."""
-
-NO_RESULT = "gave no result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +38,37 @@ Outcome: TypeAlias = tuple[bool, Entity] | None
 """Whether the selector passed, and the entity; None if there is none, and the warnings say why."""
 
 
-class Reading(msgspec.Struct):
-    """An item's values, by slot, as far as they are known. `doubt`: JQ has to be asked for the rest."""
-
-    values: list[Json]
-    faults: dict[int, str]
-    doubt: bool
-
-
-@dataclass(slots=True)
 class Recipe:
     """How an item becomes an entity. Slot 0 is the selector's.
 
-    `jq` holds what Python cannot evaluate, and what it can unless an item leaves it in doubt.
+    `jq` holds what Python cannot evaluate, and what it can unless an item leaves it in doubt. `read` evaluates
+    of an item what Python can.
     """
 
-    config: ResourceConfig
-    slots: list[Slot] = field(default_factory=list[Slot])
-    jq: list[JqExpression] = field(default_factory=list[JqExpression])
-    _jq_slots: list[int] = field(default_factory=list[int])
-    _native: list[tuple[int, Getter]] = field(default_factory=list[tuple[int, Getter]])
-    _doubtful: set[int] = field(default_factory=set[int])
-    _wanted: dict[tuple[bool, bool], tuple[int, ...]] = field(
-        default_factory=dict[tuple[bool, bool], tuple[int, ...]]
-    )
-    _blank: list[Json] = field(default_factory=list[Json])
-    _entity: dict[str, Template] = field(default_factory=dict[str, Template])
-
-    def __post_init__(self) -> None:
-        self._slot("selector", self.config.selector.query)
-        mapping = self.config.port.entity
+    def __init__(self, config: ResourceConfig) -> None:
+        self.slots: list[Slot] = []
+        self.jq: list[JqExpression] = []
+        self._jq_slots: list[int] = []
+        self._blank: list[Json] = []
+        self._native: dict[int, One] = {}
+        self._entity: dict[str, Template] = {}
+        self._slot("selector", config.selector.query)
+        mapping = config.port.entity
         for name in ("identifier", "blueprint", "title", "icon", "team"):
             if (value := getattr(mapping, name)) is not None:
                 self._entity[name] = self._template(name, value)
         for name in ("properties", "relations"):
             if (fields := getattr(mapping, name)) is not None:
                 self._entity[name] = {key: self._template(f"{name}.{key}", fields[key]) for key in fields}
+        self._blueprint = cast(int, self._entity["blueprint"])
+        self._labels = [slot for name in ("icon", "team") if isinstance(slot := self._entity.get(name), int)]
+        self._fill = cast(Callable[[list[Json]], dict[str, Any]], _filler(self._entity))
+        self.read = reader(self._blank, self._native)
         self._wanted = {
             (select, doubt): tuple(
                 index
                 for index, slot in enumerate(self._jq_slots)
-                if (select or slot != 0) and (doubt or slot not in self._doubtful)
+                if (select or slot != 0) and (doubt or slot not in self._native)
             )
             for select in (True, False)
             for doubt in (True, False)
@@ -101,14 +91,13 @@ class Recipe:
             case Constant(value=value):
                 self._blank[number] = value
             case PlainPath(steps=steps):
-                self._native.append((number, getter(steps)))
+                self._native[number] = plain_path(steps)
             case JqExpression(readings=readings) as expression:
                 self.jq.append(expression)
                 self._jq_slots.append(number)
                 native = compile_native(readings)
                 if native is not None:
-                    self._native.append((number, native.evaluate))
-                    self._doubtful.add(number)
+                    self._native[number] = native
         return number
 
     def jq_wanted(self, select: bool, doubt: bool) -> tuple[int, ...]:
@@ -119,22 +108,6 @@ class Recipe:
         """The slot that `jq[index]` fills."""
         return self.slots[self._jq_slots[index]]
 
-    def read(self, item: Json) -> Reading:
-        """Evaluate what Python can."""
-        values = self._blank.copy()
-        faults: dict[int, str] = {}
-        doubt = False
-        for slot, get in self._native:
-            try:
-                values[slot] = plain(get(item))
-            except (PathError, NotJsonError) as error:
-                faults[slot] = str(error)
-            except (NoResultError, StopIteration):
-                faults[slot] = NO_RESULT
-            except UnsureError:
-                doubt = True
-        return Reading(values, faults, doubt)
-
     def add(self, reading: Reading, wanted: Sequence[int], cells: Sequence[Cell]) -> None:
         """Add to what was read what JQ made of the `wanted` of `jq`."""
         for index, cell in zip(wanted, cells, strict=True):
@@ -144,7 +117,7 @@ class Recipe:
                 reading.values[slot] = cell[0]
             else:
                 reading.values[slot] = None
-                reading.faults[slot] = cast(dict[str, str], cell)["e"] if cell else NO_RESULT
+                reading.faults[slot] = cast(dict[str, str], cell)["e"] if cell else str(NoResultError())
 
     def finish(
         self, number: int, reading: Reading, warnings: list[MappingWarning], *, select: bool
@@ -154,13 +127,12 @@ class Recipe:
         if (reason := self._refusal(values, faults, select)) is not None:
             warnings.append(self._warning(number, *reason))
             return None
-        for name in ("icon", "team"):
-            self._label(name, values, faults)
-        entity = Entity(**cast(dict[str, Any], _fill(self._entity, values)))
-        if not select:
-            faults.pop(0, None)
-        warnings.extend(self._warning(number, slot, faults[slot]) for slot in sorted(faults))
-        return (cast(bool, values[0]) if select else True), entity
+        for slot in self._labels:
+            self._label(slot, values, faults)
+        entity = Entity(**self._fill(values))
+        if faults:
+            self._warn(number, faults, warnings, select=select)
+        return not select or values[0] is True, entity
 
     def _refusal(self, values: list[Json], faults: dict[int, str], select: bool) -> tuple[int, str] | None:
         """The slot because of which there is no entity, and why."""
@@ -169,7 +141,7 @@ class Recipe:
         identifier = self._entity["identifier"]
         if isinstance(identifier, int) and not values[identifier]:
             return identifier, _skip_reason(values[identifier], faults.get(identifier))
-        blueprint = cast(int, self._entity["blueprint"])
+        blueprint = self._blueprint
         if not values[blueprint]:
             return blueprint, _skip_reason(values[blueprint], faults.get(blueprint))
         if type(values[blueprint]) is not str:
@@ -179,31 +151,44 @@ class Recipe:
             values[blueprint] = _as_text(values[blueprint])
         return None
 
-    def _label(self, name: str, values: list[Json], faults: dict[int, str]) -> None:
+    def _label(self, slot: int, values: list[Json], faults: dict[int, str]) -> None:
         """An icon is text; a team is text, a list or an object. Numbers and booleans become text."""
-        slot = self._entity.get(name)
-        if not isinstance(slot, int) or values[slot] is None or type(values[slot]) is str:
+        if values[slot] is None or type(values[slot]) is str:
             return
         kind = type_name(values[slot])
-        if name == "team" and kind in ("array", "object"):
+        if slot == self._entity.get("team") and kind in ("array", "object"):
             return
         values[slot] = _as_text(values[slot])
         if values[slot] is None:
             faults[slot] = f"must be a string, not {kind}"
 
+    def _warn(
+        self, number: int, faults: Mapping[int, str], warnings: list[MappingWarning], *, select: bool
+    ) -> None:
+        told = (slot for slot in sorted(faults) if select or slot != 0)
+        warnings.extend(self._warning(number, slot, faults[slot]) for slot in told)
+
     def _warning(self, number: int, slot: int, reason: str) -> MappingWarning:
         return MappingWarning(number, self.slots[slot].field, self.slots[slot].text, reason)
 
 
-def _fill(template: Template, values: list[Json]) -> Json:
-    if isinstance(template, int):
-        return values[template]
-    if isinstance(template, list):
-        return [_fill(part, values) for part in template]
-    return {
-        key: values[part] if type(part) is int else _fill(part, values)  # a field as a rule: no call for it
-        for key, part in template.items()
-    }
+def _filler(template: Template) -> Callable[[list[Json]], Json]:
+    """A function that fills a template with values."""
+    code = Function()
+    code.do("return {}", _filled(code, template))
+    return code.compiled()
+
+
+def _filled(code: Function, template: Template) -> Name:
+    match template:
+        case int():
+            return code.let("{}[{}]", code.argument, code.bind(template))
+        case list():
+            parts = [_filled(code, part) for part in template]
+            return code.let("[" + "{}, " * len(parts) + "]", *parts)
+        case dict():
+            names = [name for key, part in template.items() for name in (code.bind(key), _filled(code, part))]
+            return code.let("{{" + "{}: {}, " * len(template) + "}}", *names)
 
 
 def _as_text(value: Json) -> str | None:

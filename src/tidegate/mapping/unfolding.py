@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import cast
 
 from tidegate.core.events import Json
@@ -9,8 +10,7 @@ from tidegate.core.ports import MappingWarning
 from tidegate.core.resources import PortMapping
 from tidegate.mapping.expressions import Constant, JqExpression, PlainPath, classify, leading_path
 from tidegate.mapping.fields import Document, JqFields, Lanes, unfolded_document
-from tidegate.mapping.paths import NoResultError, PathError, Step, getter, without
-from tidegate.mapping.recipe import NO_RESULT
+from tidegate.mapping.paths import NoResultError, PathError, Step, take, without
 from tidegate.mapping.values import NotJsonError, encode, plain, type_name
 
 FIELD = "itemsToParse"
@@ -70,7 +70,7 @@ class Unfolding:
             if not isinstance(elements, list):
                 raise PathError(f"must be a list, not {type_name(elements)}")
         except (PathError, NotJsonError, NoResultError) as error:
-            reason = f"{str(error) or NO_RESULT}: the item is skipped"
+            reason = f"{error}: the item is skipped"
             warnings.append(MappingWarning(number, FIELD, self._text, reason))
             return None
         return Unfolded(number, base, cast(list[Json], elements), self._name)
@@ -82,7 +82,7 @@ class Unfolding:
             case Constant(value=value):
                 return value, base
             case PlainPath(steps=steps):
-                return plain(getter(steps)(item)), base
+                return plain(reduce(take, steps, item)), base
             case JqExpression():
                 wanted = tuple(range(len(self.jq.expressions)))
                 (cells,) = await self.jq.rows([Document(encode(item))], wanted)

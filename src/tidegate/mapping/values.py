@@ -22,12 +22,11 @@ def plain(value: Json) -> Json:
 
     Raises NotJsonError.
     """
-    kind = cast(type[object], type(value))
-    if kind is str:
+    if type(value) is str:
         return value if value.isascii() else _valid_text(value)
-    if kind in _UNCHANGED:
+    if type(value) in _UNCHANGED:
         return value
-    if kind is float:
+    if type(value) is float:
         return value if value - value == 0 else None  # neither infinite nor not-a-number
     return msgspec.json.decode(encode(value))
 
