@@ -32,7 +32,7 @@ from tidegate.app.process import set_up_interpreter
 from tidegate.core.events import IncomingEvent
 from tidegate.core.ports import Accepted
 from tidegate.core.verification import Refused, Verified
-from tidegate.ingress import HttpServer, IngressApp, PathPolicy
+from tidegate.ingress import HttpServer, IngressApp, PathPolicy, asgi
 
 SECRET = b"bench"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -132,7 +132,7 @@ async def serve(kind: str) -> None:
         policy = PathPolicy("/webhook", verifiers=(Signature(),) if kind == "signed" else ())
         app = IngressApp({"/webhook": policy}, engine, Clock(), Quiet(), new_id)
         set_up_interpreter()  # as in a service, whoever serves
-        server = HttpServer(noop if kind == "noop" else app, "127.0.0.1", 0)
+        server = HttpServer(asgi(noop) if kind == "noop" else app, "127.0.0.1", 0)
         await server.start()
         print(server.port, flush=True)
         await stopped.wait()

@@ -19,7 +19,7 @@ from bench.work import entity
 from tidegate.app.clock import SystemClock
 from tidegate.app.process import set_up_interpreter
 from tidegate.fetch import FetchApi, FetchClient, HostBreakers
-from tidegate.ingress import HttpServer
+from tidegate.ingress import HttpServer, asgi
 from tidegate.targets.port.http import Exchange
 
 AT_ONCE = 32
@@ -112,7 +112,7 @@ async def serve(world: str | None) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with application(world) as app:
         set_up_interpreter()  # as Tidegate does
-        server = HttpServer(app, "127.0.0.1", 0)
+        server = HttpServer(asgi(app), "127.0.0.1", 0)
         await server.start()
         print(server.port, flush=True)
         await stopped.wait()

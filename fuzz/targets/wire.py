@@ -9,16 +9,13 @@ import re
 import uuid
 from typing import Any
 
-from uvicorn.config import Config
-from uvicorn.server import ServerState
-
 from tidegate.app.clock import SystemClock
 from tidegate.core.events import IncomingEvent, MalformedPayloadError, decode_payload
 from tidegate.core.ports import Accepted, EnqueueOutcome
 from tidegate.core.signals import Signal
 from tidegate.ingress import IngressApp, IngressLimits, ListenerLimits, PathPolicy
 from tidegate.ingress.connections import ConnectionLedger
-from tidegate.ingress.protocol import BoundedHttpProtocol
+from tidegate.ingress.protocol import BoundedHttpProtocol, Listening
 from tidegate.verify import github
 
 TURNS = 12
@@ -81,9 +78,7 @@ class Listener:
             max_body_bytes=4_096, max_decoded_bytes=65_536, max_json_depth=20, max_json_values=200
         )
         new_id = lambda: str(uuid.uuid4())  # noqa: E731
-        app = IngressApp(paths, self.store, SystemClock(), Unheard(), new_id, limits=limits)
-        self.config = Config(app, http=BoundedHttpProtocol, ws="none", lifespan="off", log_config=None)
-        self.config.load()
+        self.app = IngressApp(paths, self.store, SystemClock(), Unheard(), new_id, limits=limits)
         self.loop = asyncio.new_event_loop()
         self.broken: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.broken.append(repr(context)))
@@ -92,9 +87,9 @@ class Listener:
         return self.loop.run_until_complete(self._said_to(pieces))
 
     async def _said_to(self, pieces: list[bytes]) -> bytes:
-        state, wire = ServerState(), Wire()
-        ledger = ConnectionLedger(LIMITS, 10, Unheard())
-        protocol = BoundedHttpProtocol(self.config, state, LIMITS, ledger, lambda _: None, Unheard())
+        wire, ledger = Wire(), ConnectionLedger(LIMITS, 10, Unheard())
+        common = Listening(self.app, LIMITS, ledger, lambda _: None, Unheard())
+        protocol = BoundedHttpProtocol(common)
         protocol.connection_made(wire)
         for piece in pieces:
             if wire.is_closing():
@@ -105,9 +100,10 @@ class Listener:
         await self._turns()
         protocol.connection_lost(None)
         await self._turns()
-        for task in list(state.tasks):
+        tasks = list(common.tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*state.tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         return bytes(wire.said)
 
     async def _turns(self) -> None:

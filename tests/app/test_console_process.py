@@ -16,7 +16,7 @@ from tests.app.service_process import Service, environment, tidegate, write_inte
 from tidegate.app import console
 from tidegate.app.previews import open_dry_runs
 from tidegate.engines.memory import MemoryEngine
-from tidegate.ingress import HttpServer
+from tidegate.ingress import HttpServer, asgi
 from tidegate.mapping import MapperLimits
 from tidegate.telemetry import OverviewReader
 from tidegate.testing.clock import FakeClock
@@ -77,7 +77,7 @@ def test_without_the_extra_the_address_says_what_to_install(
     )
 
     async def answered() -> tuple[int, str]:
-        server = HttpServer(Starlette(routes=routes), "127.0.0.1", 0)
+        server = HttpServer(asgi(Starlette(routes=routes)), "127.0.0.1", 0)
         address = await server.start()
         async with (
             aiohttp.ClientSession() as session,

@@ -17,7 +17,7 @@ from tidegate.core.inspection import Backlog
 from tidegate.core.runs import Dead, Routing, RunRequest
 from tidegate.core.samples import Counted, Process, Sample
 from tidegate.engines.memory import MemoryEngine
-from tidegate.ingress import HttpServer
+from tidegate.ingress import HttpServer, asgi
 from tidegate.mapping import MapperLimits
 from tidegate.telemetry import OverviewReader
 from tidegate.testing.clock import FakeClock
@@ -73,7 +73,7 @@ async def client_of(engine: MemoryEngine, reasons: list[str] | None = None, toke
         clock=FakeClock(),
         token=token,
     )
-    server = HttpServer(admin_app(parts), "127.0.0.1", 0)
+    server = HttpServer(asgi(admin_app(parts)), "127.0.0.1", 0)
     address = await server.start()
     async with aiohttp.ClientSession() as session:
         yield Client(session, f"http://{address}")

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from tidegate.console.guard import MAX_BODY_BYTES, Guard
 from tidegate.console.login import COOKIE, SESSION_SECONDS, Sessions
-from tidegate.ingress import HttpServer
+from tidegate.ingress import HttpServer, asgi
 from tidegate.testing.clock import FakeClock
 
 TOKEN = "a-token-for-the-tests"
@@ -76,7 +76,7 @@ def echo(sessions: Sessions) -> Starlette:
 @asynccontextmanager
 async def browser_at(clock: FakeClock, token: str) -> Any:
     sessions = Sessions(token, clock)
-    server = HttpServer(Guard(echo(sessions), sessions), "127.0.0.1", 0)
+    server = HttpServer(asgi(Guard(echo(sessions), sessions)), "127.0.0.1", 0)
     address = await server.start()
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         yield Browser(session, f"http://{address}")

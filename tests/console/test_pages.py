@@ -37,7 +37,7 @@ from tidegate.core.runs import (
 )
 from tidegate.core.samples import Counted, Failed, Process, Sample, Timed
 from tidegate.engines.memory import MemoryEngine
-from tidegate.ingress import HttpServer
+from tidegate.ingress import HttpServer, asgi
 from tidegate.mapping import MapperLimits
 from tidegate.telemetry import OverviewReader
 from tidegate.testing.clock import FakeClock
@@ -161,7 +161,7 @@ async def _served(engine: MemoryEngine, clock: FakeClock, token: str):
         routes=pages,
         token=token,
     )
-    server = HttpServer(admin_app(parts), "127.0.0.1", 0)
+    server = HttpServer(asgi(admin_app(parts)), "127.0.0.1", 0)
     try:
         yield f"http://{await server.start()}"
     finally:

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from tidegate.core.errors import ConfigurationError
-from tidegate.ingress import HttpServer, IngressLimits, ListenerLimits
+from tidegate.ingress import HttpServer, IngressLimits, ListenerLimits, asgi
 
 HEAD = b"POST /integration/webhook HTTP/1.1\r\nHost: h\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
@@ -35,7 +35,7 @@ def test_port_in_use_says_which_and_how_to_change_it(serve):
 def test_host_that_is_not_ours(host):
     async def scenario():
         with pytest.raises(ConfigurationError, match=host):
-            await HttpServer(PlainTextResponse("x"), host, 0).start()
+            await HttpServer(asgi(PlainTextResponse("x")), host, 0).start()
 
     asyncio.run(scenario())
 
@@ -54,7 +54,7 @@ def test_connections_are_limited_to_what_the_open_files_allow(caplog):
 
     async def scenario():
         server = HttpServer(
-            PlainTextResponse("x"), "127.0.0.1", 0, limits=ListenerLimits(max_connections=10_000_000)
+            asgi(PlainTextResponse("x")), "127.0.0.1", 0, limits=ListenerLimits(max_connections=10_000_000)
         )
         await server.start()
         await server.stop()
@@ -74,7 +74,7 @@ def test_signals_stay_the_callers():
 
     async def scenario():
         before = handlers()
-        server = HttpServer(PlainTextResponse("x"), "127.0.0.1", 0)
+        server = HttpServer(asgi(PlainTextResponse("x")), "127.0.0.1", 0)
         await server.start()
         assert handlers() == before
         await server.stop()
@@ -87,7 +87,7 @@ def test_other_applications_run_on_the_same_server():
         return PlainTextResponse("hello")
 
     async def scenario():
-        server = HttpServer(Starlette(routes=[Route("/hello", hello)]), "127.0.0.1", 0)
+        server = HttpServer(asgi(Starlette(routes=[Route("/hello", hello)])), "127.0.0.1", 0)
         address = await server.start()
         async with aiohttp.ClientSession() as client, client.get(f"http://{address}/hello") as response:
             assert (response.status, await response.text()) == (200, "hello")

@@ -14,8 +14,9 @@ from tidegate.core.events import MalformedPayloadError, decode_payload
 from tidegate.core.forms import FORM_TYPE as FORM
 from tidegate.core.networks import parse_networks
 from tidegate.ingress import DEFAULT_HEADERS, DeliveryIdRule, IngressLimits, ProxyTrust
-from tidegate.ingress.answers import Refusal
-from tidegate.ingress.bodies import BodyHold, BodyMemory, read_body
+from tidegate.ingress.answers import Refusal, lines_of
+from tidegate.ingress.bodies import BodyHold, BodyMemory, IncomingBody, read_body
+from tidegate.ingress.deadlines import Deadline
 from tidegate.ingress.delivery_ids import bounded_id
 from tidegate.ingress.documents import check_document, document_of
 from tidegate.ingress.senders import Sender, address_key, is_within, parse_address, sender_of
@@ -271,19 +272,23 @@ def body_in_time(limits, pieces):
     """Read a body of (seconds to wait, bytes) pieces on a loop whose time only these waits move."""
     with asyncio.Runner(loop_factory=HandLoop) as runner:
         loop = runner.get_loop()
-        left = list(pieces)
+        body = IncomingBody()
 
-        async def receive():
-            wait, data = left.pop(0)
-            await asyncio.sleep(0)  # time passes while it is waited for
-            loop.seconds += wait
-            for _ in range(3):
-                await asyncio.sleep(0)  # timers that are due fire between two turns
-            return {"type": "http.request", "body": data, "more_body": bool(left)}
+        async def send():
+            for wait, data in pieces:
+                await asyncio.sleep(0)  # time passes while it is waited for
+                loop.seconds += wait
+                for _ in range(3):
+                    await asyncio.sleep(0)  # timers that are due fire between two turns
+                body.add(data)
+            body.end()
 
         async def read():
+            sending = asyncio.create_task(send())
             with BodyHold(BodyMemory(1_000_000)) as hold:
-                return await read_body(receive, hold, limits, 1_000_000)
+                outcome = await read_body(body, hold, limits, 1_000_000)
+            await sending
+            return outcome
 
         return runner.run(read())
 
@@ -319,3 +324,56 @@ def test_memory_of_a_body_is_given_back():
     with BodyHold(memory) as third:
         assert third.grow_to(160_000)
         assert third.grow_to(10)
+
+
+# --- Deadlines ----------------------------------------------------------------------------------------
+
+
+async def pass_to(loop, seconds):
+    loop.seconds = seconds
+    for _ in range(3):
+        await asyncio.sleep(0)  # timers that are due fire between two turns
+
+
+def in_hand_time(scenario):
+    with asyncio.Runner(loop_factory=HandLoop) as runner:
+        runner.run(scenario(runner.get_loop()))
+
+
+def test_deadline_that_moves_on_passes_once_and_not_early():
+    async def scenario(loop):
+        passed, deadline = [], Deadline(loop)
+        deadline.set(10, lambda: passed.append("first"))
+        await pass_to(loop, 108)
+        deadline.set(10, lambda: passed.append("second"))
+        await pass_to(loop, 117)
+        assert (passed, deadline.is_set) == ([], True)
+        await pass_to(loop, 118)
+        await pass_to(loop, 200)
+        assert (passed, deadline.is_set) == (["second"], False)
+
+    in_hand_time(scenario)
+
+
+def test_deadline_may_come_nearer_and_be_cleared():
+    async def scenario(loop):
+        passed, deadline = [], Deadline(loop)
+        deadline.set(75, lambda: passed.append("late"))
+        deadline.set(2, lambda: passed.append("soon"))
+        await pass_to(loop, 102)
+        assert passed == ["soon"]
+        deadline.set(5, lambda: passed.append("never"))
+        deadline.clear()
+        await pass_to(loop, 300)
+        deadline.set(5, lambda: passed.append("closed"))
+        deadline.close()
+        await pass_to(loop, 400)
+        assert passed == ["soon"]
+
+    in_hand_time(scenario)
+
+
+@pytest.mark.parametrize("pair", [(b"x", b"a\r\nset-cookie: b"), (b"x\n", b"a"), (b"x", b"a\0")])
+def test_header_of_more_than_one_line_is_not_sent(pair):
+    with pytest.raises(ValueError, match="more than one line"):
+        lines_of([pair])

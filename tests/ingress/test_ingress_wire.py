@@ -5,7 +5,7 @@ import gzip
 
 import pytest
 
-from tidegate.ingress import HttpServer, IngressLimits, ListenerLimits
+from tidegate.ingress import HttpServer, IngressLimits, ListenerLimits, asgi
 
 HEAD = b"POST /integration/webhook HTTP/1.1\r\nHost: h\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
@@ -129,7 +129,7 @@ def test_reader_that_never_reads_is_cut_off(serve_on_each_loop):
             await send({"type": "http.response.body", "body": b""})
 
         limits = ListenerLimits(write_timeout_seconds=0.1)
-        server = HttpServer(large, "127.0.0.1", 0, limits=limits, telemetry=edge.signals)
+        server = HttpServer(asgi(large), "127.0.0.1", 0, limits=limits, telemetry=edge.signals)
         await server.start()
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
         writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -18,7 +18,7 @@ from tidegate.core.errors import ConfigurationError
 from tidegate.core.ports import Clock, Engine
 from tidegate.core.signals import Telemetry
 from tidegate.core.traces import Tracing
-from tidegate.ingress import HttpServer, IngressApp, bind
+from tidegate.ingress import HttpServer, IngressApp, asgi, bind
 
 INGRESS_PORT = "TIDEGATE__INGRESS__PORT"
 ADMIN_PORT = "TIDEGATE__ADMIN__PORT"
@@ -77,7 +77,7 @@ def ingress_server(
 
 def admin_server(app: ASGIApp, settings: Settings, bound: socket | None = None) -> HttpServer:
     """The listener of the admin application, likewise."""
-    return HttpServer(app, settings.admin.host, settings.admin.port, setting=ADMIN_PORT, bound=bound)
+    return HttpServer(asgi(app), settings.admin.host, settings.admin.port, setting=ADMIN_PORT, bound=bound)
 
 
 def bind_sockets(settings: Settings, roles: Collection[Role]) -> Sockets:

@@ -2,6 +2,7 @@
 
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.app import IngressApp
+from tidegate.ingress.asgi import asgi
 from tidegate.ingress.delivery_ids import DEFAULT_HEADERS, DeliveryIdRule
 from tidegate.ingress.limits import (
     IngressLimits,
@@ -27,5 +28,6 @@ __all__ = [
     "RateLimit",
     "Refusal",
     "address_of",
+    "asgi",
     "bind",
 ]

@@ -1,6 +1,6 @@
 """Every answer is JSON with a length; a refusal names itself in a word and says how to mend it, quoting nothing secret."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -10,20 +10,30 @@ from tidegate.core.events import Json
 
 HeaderPairs = list[tuple[bytes, bytes]]
 
-_JSON_HEADERS: HeaderPairs = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-]
+_SAFE_LINES = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+_JSON_LINES = b"content-type: application/json\r\n" + _SAFE_LINES
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response: status, headers (content-length included) and body."""
+class Answer(msgspec.Struct, frozen=True):
+    """A response: status, header lines (content-length included, each with its end) and body.
+
+    `close` ends the connection.
+    """
 
     status: int
-    headers: HeaderPairs
+    header_lines: bytes
     body: bytes
+    close: bool = False
+
+    def wire(self, common_lines: bytes, *, close: bool = False, bodiless: bool = False) -> bytes:
+        """As it goes over the wire (RFC 9112 §4). `bodiless`: to HEAD, which gets the head alone."""
+        last = b"connection: close\r\n\r\n" if close or self.close else b"\r\n"
+        status_line = _STATUS_LINES.get(self.status) or b"HTTP/1.1 %d \r\n" % self.status
+        body = b"" if bodiless else self.body
+        return b"".join((status_line, common_lines, self.header_lines, last, body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +63,41 @@ class Refusal:
             extra.append((b"retry-after", b"%d" % self.retry_after_seconds))
         if self.allow:
             extra.append((b"allow", self.allow.encode()))
-        if self.close:
-            extra.append((b"connection", b"close"))
-        return json_answer(self.status, content, extra)
+        return json_answer(self.status, content, extra, close=self.close)
 
 
-def json_answer(status: int, content: Mapping[str, Json], extra: HeaderPairs | None = None) -> Answer:
+def json_answer(
+    status: int,
+    content: Mapping[str, Json],
+    extra: Sequence[tuple[bytes, bytes]] = (),
+    *,
+    close: bool = False,
+) -> Answer:
     """An answer whose body is the content as JSON."""
     body = msgspec.json.encode(content)
-    return Answer(status, [*_JSON_HEADERS, (b"content-length", b"%d" % len(body)), *(extra or ())], body)
+    lines = b"%bcontent-length: %d\r\n%b" % (_JSON_LINES, len(body), lines_of(extra))
+    return Answer(status, lines, body, close)
 
 
 def plain_answer(
-    status: int, body: bytes = b"", content_type: str = "", extra: HeaderPairs | None = None
+    status: int, body: bytes = b"", content_type: str = "", extra: Sequence[tuple[bytes, bytes]] = ()
 ) -> Answer:
-    """An answer with a body of another type, or with none."""
-    headers = [(b"content-length", b"%d" % len(body)), *_JSON_HEADERS[1:], *(extra or ())]
+    """An answer with a body of another type, or with none. Raises ValueError for headers that cannot be sent."""
+    pairs = list(extra)
     if content_type:
-        headers.append((b"content-type", content_type.encode("latin-1")))
-    return Answer(status, headers, body)
+        pairs.append((b"content-type", content_type.encode("latin-1")))
+    lines = b"content-length: %d\r\n%b%b" % (len(body), _SAFE_LINES, lines_of(pairs))
+    return Answer(status, lines, body)
 
 
-def wire_bytes(refusal: Refusal, default_headers: HeaderPairs) -> bytes:
-    """A refusal as it goes over the wire, for requests that never reach the application (RFC 9112 §4)."""
-    answer = refusal.answer()
-    phrase = HTTPStatus(answer.status).phrase
-    head = [b"HTTP/1.1 %d %b\r\n" % (answer.status, phrase.encode())]
-    head += [b"%b: %b\r\n" % pair for pair in [*default_headers, *answer.headers]]
-    return b"".join([*head, b"\r\n", answer.body])
+def lines_of(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they go over the wire, each with its end. Raises ValueError for what would be more than a line."""
+    for name, value in pairs:
+        if any(end in name or end in value for end in (b"\r", b"\n", b"\0")):
+            raise ValueError(f"the header {name!r} has more than one line")
+    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+
+
+def refusal_bytes(refusal: Refusal, common_lines: bytes) -> bytes:
+    """A refusal as it goes over the wire, for requests that are answered by the listener itself."""
+    return refusal.answer().wire(common_lines)

@@ -1,27 +1,23 @@
-"""The ASGI application that faces the internet: webhooks on /integration/<path>, /healthz and /readyz.
-
-Raw ASGI, because a framework would cost more than all the checks together.
-"""
+"""The application that faces the internet: webhooks on /integration/<path>, /healthz and /readyz."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from tidegate.core.ports import Clock
 from tidegate.core.signals import EventRefused, Telemetry
 from tidegate.core.traces import NO_TRACING, Tracing
 from tidegate.ingress.answers import Answer, Refusal, json_answer, plain_answer
-from tidegate.ingress.bodies import BodyMemory, Message, Receive, SenderGoneError
+from tidegate.ingress.bodies import BodyMemory, IncomingBody, SenderGoneError
+from tidegate.ingress.exchanges import Connection, RequestHead
 from tidegate.ingress.limits import IngressLimits, RateLimit
 from tidegate.ingress.policy import PathPolicy
 from tidegate.ingress.rates import TokenBuckets
 from tidegate.ingress.receiving import EventStore, Reception, challenge_answer
-from tidegate.ingress.requests import Request, Scope, read_request
+from tidegate.ingress.requests import Request, read_request
 from tidegate.ingress.senders import address_key, is_within, parse_address
 from tidegate.ingress.verifying import challenge_in
-
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
+from tidegate.ingress.webhooks import WebhookExchange
 
 PREFIX = "/integration"
 WEBHOOK_METHODS = "POST, HEAD, OPTIONS"
@@ -90,26 +86,19 @@ class IngressApp:
         """Refuse new deliveries with 503 from now on; those that have begun are finished."""
         self._draining = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            raise RuntimeError(f"the ingress speaks HTTP only, not {scope['type']}")
-        try:
-            answer = await self._answer(scope, receive)
-        except SenderGoneError:
-            return
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+    def __call__(self, head: RequestHead, connection: Connection) -> WebhookExchange:
+        """Open the exchange of one request."""
+        return WebhookExchange(self.answer, head, connection)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        path: str = scope["path"]
-        if path == "/healthz":
-            return self._health(scope["method"], json_answer(200, {"status": "ok"}))
-        if path == "/readyz":
-            return self._health(scope["method"], self._readiness())
-        registered = self._find(path)
+    async def answer(self, head: RequestHead, peer: str, body: IncomingBody) -> Answer:
+        """Answer one request. Raises SenderGoneError."""
+        if head.path == "/healthz":
+            return self._health(head.method, json_answer(200, {"status": "ok"}))
+        if head.path == "/readyz":
+            return self._health(head.method, self._readiness())
+        registered = self._find(head.path)
         try:
-            outcome = await self._webhook(scope, registered, receive)
+            outcome = await self._webhook(head, peer, registered, body)
         except SenderGoneError:
             raise
         except Exception:  # noqa: BLE001 - whatever broke, the sender learns that nothing was accepted
@@ -128,7 +117,7 @@ class IngressApp:
         return self._registered.get(_normal(path[len(PREFIX) :])) if path.startswith(f"{PREFIX}/") else None
 
     async def _webhook(
-        self, scope: Scope, registered: _Registered | None, receive: Receive
+        self, head: RequestHead, peer: str, registered: _Registered | None, body: IncomingBody
     ) -> Answer | Refusal:
         if self._draining:
             detail = "the service is shutting down: send it again"
@@ -136,11 +125,11 @@ class IngressApp:
             return Refusal(503, "draining", detail, retry_after_seconds=wait, close=True)
         if registered is None:
             return Refusal(404, "unknown-path", "no processor is registered here: check the webhook's URL")
-        request = read_request(scope, self._limits.proxies)
+        request = read_request(head, peer, self._limits.proxies)
         if (refusal := self._unwelcome(request, registered)) is not None:
             return refusal
         if request.method == "POST":
-            return await self._reception.take(request, registered.policy, receive)
+            return await self._reception.take(request, registered.policy, body)
         return self._no_delivery(request, registered.policy)
 
     def _unwelcome(self, request: Request, registered: _Registered) -> Refusal | None:

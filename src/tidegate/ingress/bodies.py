@@ -1,16 +1,10 @@
 """Reads a request's body as it arrives: bounded in bytes, in time, and in memory over all requests together."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, MutableMapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Callable
 
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.limits import IngressLimits
-from tidegate.pipeline.bounded import within
-
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Coroutine[Any, Any, Message]]
 
 FREE_BYTES = 64 * 1024
 """What every body may hold uncounted, so that small deliveries go on while large ones fill the memory."""
@@ -68,62 +62,107 @@ def too_large(limit: int) -> Refusal:
     return Refusal(413, "too-large", f"the body is larger than {limit} bytes", close=True)
 
 
-@dataclass(eq=False, slots=True)
-class _Arriving:
-    """A body of which some has come."""
+class IncomingBody:
+    """A body as it comes in: the connection adds to it, one task reads it.
 
-    hold: BodyHold
-    limits: IngressLimits
-    max_bytes: int
-    chunks: list[bytes] = field(default_factory=list[bytes])
-    size: int = 0
+    `invite` is called when the task begins to wait for what has not come (100 Continue).
+    """
 
-    def add(self, message: Message) -> bytes | Refusal | None:
-        """The whole body, if this is its end. Raises SenderGoneError."""
-        if message["type"] == "http.disconnect":
-            raise SenderGoneError
-        chunk: bytes = message.get("body", b"")
-        self.chunks.append(chunk)
+    __slots__ = ("_chunks", "_invite", "_more", "lost", "size", "whole")
+
+    def __init__(self, invite: Callable[[], None] | None = None) -> None:
+        self._chunks: list[bytes] = []
+        self._invite = invite
+        self._more: asyncio.Future[None] | None = None
+        self.size = 0
+        self.whole = False
+        self.lost = False
+
+    def add(self, chunk: bytes) -> None:
+        """More of it came."""
+        self._chunks.append(chunk)
         self.size += len(chunk)
-        if self.size > self.max_bytes:
-            return too_large(self.max_bytes)
-        if not self.hold.grow_to(self.size):
-            return _no_room(self.limits)
-        if message.get("more_body", False):
-            return None
-        return chunk if len(self.chunks) == 1 else b"".join(self.chunks)
+        self._tell()
 
-    @property
-    def seconds(self) -> float:
-        """How long it may take, for all that has come of it."""
-        earned = self.limits.body_grace_seconds + self.size / self.limits.min_body_bytes_per_second
-        return min(earned, self.limits.body_timeout_seconds)
+    def end(self) -> None:
+        """All of it came."""
+        self.whole = True
+        self._tell()
+
+    def lose(self) -> None:
+        """Its sender is gone."""
+        self.lost = True
+        self._tell()
+
+    async def more(self) -> None:
+        """Wait until something was added, or it ended. Raises SenderGoneError."""
+        if self._invite is not None:
+            invite, self._invite = self._invite, None
+            invite()
+        self._more = asyncio.get_running_loop().create_future()
+        try:
+            await self._more
+        finally:
+            self._more = None
+        if self.lost:
+            raise SenderGoneError
+
+    def take(self) -> bytes:
+        """What came, which is forgotten here."""
+        chunks, self._chunks = self._chunks, []
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _tell(self) -> None:
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
 
 
 async def read_body(
-    receive: Receive, hold: BodyHold, limits: IngressLimits, max_bytes: int
+    body: IncomingBody, hold: BodyHold, limits: IngressLimits, max_bytes: int
 ) -> bytes | Refusal:
     """Read to the end of the body. Raises SenderGoneError if the connection ends first.
 
-    The deadline moves with the body: every `min_body_bytes_per_second` bytes earn a second, up to the total.
     A small body has come with its headers, and needs no timer.
     """
+    if body.lost:
+        raise SenderGoneError
+    refusal = _excess(body, hold, limits, max_bytes)
+    if refusal is None and not body.whole:
+        refusal = await _wait_for(body, hold, limits, max_bytes)
+    return refusal or body.take()
+
+
+async def _wait_for(
+    body: IncomingBody, hold: BodyHold, limits: IngressLimits, max_bytes: int
+) -> Refusal | None:
+    """Wait for the rest of a body within its time.
+
+    The deadline moves with the body: every `min_body_bytes_per_second` bytes earn a second, up to the total.
+    """
     start = asyncio.get_running_loop().time()
-    body = _Arriving(hold, limits, max_bytes)
+    refusal: Refusal | None = None
     try:
-        outcome = body.add(await within(limits.body_grace_seconds, receive()))
-        if outcome is None:
-            async with asyncio.timeout_at(start + body.seconds) as deadline:
-                while (outcome := body.add(await receive())) is None:
-                    deadline.reschedule(start + body.seconds)
+        async with asyncio.timeout_at(start + _seconds_for(body, limits)) as deadline:
+            while refusal is None and not body.whole:
+                await body.more()
+                refusal = _excess(body, hold, limits, max_bytes)
+                deadline.reschedule(start + _seconds_for(body, limits))
     except TimeoutError:
-        return Refusal(
-            408,
-            "slow-body",
-            f"the body came too slowly: {body.size} bytes arrived in time. Send it again",
-            close=True,
-        )
-    return outcome
+        detail = f"the body came too slowly: {body.size} bytes arrived in time. Send it again"
+        return Refusal(408, "slow-body", detail, close=True)
+    return refusal
+
+
+def _excess(body: IncomingBody, hold: BodyHold, limits: IngressLimits, max_bytes: int) -> Refusal | None:
+    if body.size > max_bytes:
+        return too_large(max_bytes)
+    return None if hold.grow_to(body.size) else _no_room(limits)
+
+
+def _seconds_for(body: IncomingBody, limits: IngressLimits) -> float:
+    """How long a body may take, for all that has come of it."""
+    earned = limits.body_grace_seconds + body.size / limits.min_body_bytes_per_second
+    return min(earned, limits.body_timeout_seconds)
 
 
 def _no_room(limits: IngressLimits) -> Refusal:

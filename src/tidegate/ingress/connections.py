@@ -22,6 +22,10 @@ class Connection(Protocol):
         """Close it now; it is between requests."""
         ...
 
+    def shut_down(self) -> None:
+        """Close it once what has begun is answered."""
+        ...
+
     def abort(self) -> None:
         """Cut it, whatever it is doing."""
         ...
@@ -93,6 +97,11 @@ class ConnectionLedger:
     def _rouse(self, connection: Connection) -> None:
         self._idle.pop(connection, None)
         self._reading.pop(connection, None)
+
+    def shut_down_all(self) -> None:
+        """Close every connection once it is between requests."""
+        for connection in list(self._keys):
+            connection.shut_down()
 
     def abort_all(self) -> None:
         """Cut every connection."""

@@ -19,7 +19,7 @@ from tidegate.ingress.answers import Answer, Refusal, json_answer, plain_answer
 from tidegate.ingress.bodies import (
     BodyHold,
     BodyMemory,
-    Receive,
+    IncomingBody,
     declared_length,
     read_body,
     too_large,
@@ -61,22 +61,22 @@ class Reception:
     public_url: str
     tracing: Tracing = NO_TRACING
 
-    async def take(self, request: Request, policy: PathPolicy, receive: Receive) -> Answer | Refusal:
+    async def take(self, request: Request, policy: PathPolicy, arriving: IncomingBody) -> Answer | Refusal:
         """Read a POST to a registered path and store it. Raises SenderGoneError."""
         with self.tracing.span("receive", SpanKind.SERVER, request.headers, path=policy.path) as span:
-            outcome = await self._take(request, policy, receive)
+            outcome = await self._take(request, policy, arriving)
             span.note(status=outcome.status)
             if outcome.status >= 500:
                 span.failed(f"answered {outcome.status}")
             return outcome
 
-    async def _take(self, request: Request, policy: PathPolicy, receive: Receive) -> Answer | Refusal:
+    async def _take(self, request: Request, policy: PathPolicy, arriving: IncomingBody) -> Answer | Refusal:
         limit = policy.max_body_bytes or self.limits.max_body_bytes
         coding = self._admit(request, limit)
         if isinstance(coding, Refusal):
             return coding
         with BodyHold(self.memory) as hold:
-            wire_body = await read_body(receive, hold, self.limits, limit)
+            wire_body = await read_body(arriving, hold, self.limits, limit)
             if isinstance(wire_body, Refusal):
                 return wire_body
             body = await self._unfold(wire_body, coding)

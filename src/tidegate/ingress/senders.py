@@ -1,10 +1,11 @@
 """Who sends: the peer's address, or the one a trusted proxy speaks for; and the URL as the sender addressed it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TypeAlias
+
+import msgspec
 
 from tidegate.core.networks import Network
 from tidegate.ingress.limits import ProxyTrust
@@ -42,8 +43,7 @@ def is_within(address: Address | None, networks: tuple[Network, ...]) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(msgspec.Struct, frozen=True):
     """`address` is empty if the peer has none (a Unix socket). `proxied`: a trusted proxy spoke for it."""
 
     address: str
@@ -92,7 +92,7 @@ def _without_port(text: str) -> str:
 
 
 def addressed_url(
-    public_url: str, scheme: str, raw_path: str, query: str, headers: Mapping[str, str], proxied: bool
+    public_url: str, raw_path: str, query: str, headers: Mapping[str, str], proxied: bool
 ) -> str:
     """The URL as the sender wrote it, which some schemes sign.
 
@@ -100,7 +100,7 @@ def addressed_url(
     """
     base = public_url.rstrip("/")
     if not base:
-        host = headers.get("host", "")
+        scheme, host = "http", headers.get("host", "")
         if proxied:
             scheme = headers.get("x-forwarded-proto", scheme).rpartition(",")[2].strip()
             host = headers.get("x-forwarded-host", host).rpartition(",")[2].strip()

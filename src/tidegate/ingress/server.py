@@ -1,4 +1,4 @@
-"""Runs an ASGI application on uvicorn's protocol, inside a running event loop.
+"""Listens for HTTP inside a running event loop.
 
 It installs no signal handlers, writes no access log and owns no loop: all that is the composition root's.
 """
@@ -7,17 +7,13 @@ import asyncio
 import logging
 import resource
 import socket
-from email.utils import formatdate
-from typing import Any
-
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
 from tidegate.core.signals import Signal, Telemetry
 from tidegate.ingress.answers import Refusal
 from tidegate.ingress.connections import ConnectionLedger
+from tidegate.ingress.exchanges import OpenExchange
 from tidegate.ingress.limits import ListenerLimits
-from tidegate.ingress.protocol import BoundedHttpProtocol, ReportRefusal
+from tidegate.ingress.protocol import BoundedHttpProtocol, Listening, ReportRefusal
 from tidegate.ingress.sockets import address_of, bind
 
 _SPARE_FILES = 128
@@ -42,15 +38,15 @@ class _Unheard:
 class HttpServer:
     """One listener. `start` once, `stop` once.
 
-    `app` is any ASGI 3 application; it gets no lifespan events. `host` is an address or a name ("::" takes
-    IPv4 too); `port` 0 lets the system choose. `setting` names the setting that holds the port, for error
+    `open_exchange` answers its requests: an IngressApp, or `asgi` of an application. `host` is an address or a
+    name ("::" takes IPv4 too); `port` 0 lets the system choose. `setting` names the setting that holds the port, for error
     messages. `report` hears of requests that were refused before the application saw them, `telemetry` of
     connections. `bound` is a socket that was bound before (see `bind`), and may be shared with other processes.
     """
 
     def __init__(
         self,
-        app: Any,
+        open_exchange: OpenExchange,
         host: str,
         port: int,
         *,
@@ -60,7 +56,7 @@ class HttpServer:
         telemetry: Telemetry | None = None,
         bound: socket.socket | None = None,
     ) -> None:
-        self._app = app
+        self._open_exchange = open_exchange
         self._host = host
         self._port = port
         self._limits = limits or ListenerLimits()
@@ -68,8 +64,7 @@ class HttpServer:
         self._report = report
         self._telemetry = telemetry or _Unheard()
         self._bound = bound
-        self._state = ServerState()
-        self._ledger: ConnectionLedger | None = None
+        self._common: Listening | None = None
         self._listener: asyncio.Server | None = None
         self._dating: asyncio.Task[None] | None = None
 
@@ -81,7 +76,7 @@ class HttpServer:
     @property
     def open_connections(self) -> int:
         """How many connections are open now."""
-        return 0 if self._ledger is None else len(self._ledger)
+        return 0 if self._common is None else len(self._common.ledger)
 
     async def start(self) -> str:
         """Listen. Answers the bound address as "host:port", fit for a URL.
@@ -89,30 +84,14 @@ class HttpServer:
         Raises ConfigurationError if the address is in use, not ours, or may not be used.
         """
         bound = self._bound or await asyncio.to_thread(bind, self._host, self._port, self._setting)
-        ledger = self._ledger = ConnectionLedger(
-            self._limits, self._affordable_connections(), self._telemetry
-        )
-        config = Config(
-            self._app,
-            http=BoundedHttpProtocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-        )
-        config.load()
-
-        def protocol() -> BoundedHttpProtocol:
-            return BoundedHttpProtocol(
-                config, self._state, self._limits, ledger, self._report, self._telemetry
-            )
-
+        ledger = ConnectionLedger(self._limits, self._affordable_connections(), self._telemetry)
+        common = Listening(self._open_exchange, self._limits, ledger, self._report, self._telemetry)
+        self._common = common
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(protocol, sock=bound, backlog=self._limits.accept_backlog)
-        self._dating = asyncio.create_task(self._keep_dating(), name="tidegate-http-date")
+        self._listener = await loop.create_server(
+            lambda: BoundedHttpProtocol(common), sock=bound, backlog=self._limits.accept_backlog
+        )
+        self._dating = asyncio.create_task(_keep_dating(common), name="tidegate-http-date")
         self._port = bound.getsockname()[1]
         return address_of(bound)
 
@@ -121,34 +100,24 @@ class HttpServer:
 
         True if nothing had to be cut.
         """
-        if self._listener is None or self._ledger is None:
+        if self._listener is None or self._common is None:
             return True
         self._listener.close()
-        for connection in list(self._state.connections):
-            connection.shutdown()
+        self._common.ledger.shut_down_all()
         clean = True
         try:
             async with asyncio.timeout(grace_seconds):
-                await self._ledger.wait_empty()
+                await self._common.ledger.wait_empty()
         except TimeoutError:
             clean = False
-            self._ledger.abort_all()
-            await self._end_requests()
+            self._common.ledger.abort_all()
+            await _end_requests(self._common)
         await self._listener.wait_closed()
         self._listener = None
         if self._dating is not None:
             self._dating.cancel()
             await asyncio.gather(self._dating, return_exceptions=True)
         return clean
-
-    async def _end_requests(self) -> None:
-        """Wait for requests whose connection was cut; cancel those that do not notice."""
-        tasks = set(self._state.tasks)
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=_LAST_CALL_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
 
     def _affordable_connections(self) -> int:
         """The configured number, or what the process's limit of open files leaves room for."""
@@ -165,8 +134,19 @@ class HttpServer:
         )
         return allowed
 
-    async def _keep_dating(self) -> None:
-        """Keep the Date header right (RFC 9110 §6.6.1), once a second rather than once an answer."""
-        while True:
-            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode("ascii"))]
-            await asyncio.sleep(1)
+
+async def _end_requests(common: Listening) -> None:
+    """Wait for requests whose connection was cut; cancel those that do not notice."""
+    tasks = common.tasks.copy()
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=_LAST_CALL_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _keep_dating(common: Listening) -> None:
+    """Keep the Date header right, once a second rather than once an answer."""
+    while True:
+        common.date()
+        await asyncio.sleep(1)
