@@ -17,6 +17,14 @@ LIMITS = MapperLimits(item_timeout_seconds=0.3, memory_bytes=96 << 20, result_by
 
 NULL: Any = ("null with a warning",)
 CRASH = '("x" | . * 1e9)'
+
+
+def doubled(start: str, step: str) -> str:
+    """28 times."""
+    steps = " | ".join([step] * 14)
+    return f"{start} | ({steps}) | ({steps})"
+
+
 RUNAWAYS = {
     "recursion without end": "def f: f; f",
     "recursion that needs memory": "def f: 1 + f; f",
@@ -26,6 +34,9 @@ RUNAWAYS = {
     "a huge string": CRASH,
     "a huge string at compile time": '"x" * 1e9',
     "a string that doubles": '"x" | until(false; . + .)',
+    "a string that doubles in a pipe": doubled(".id", ". + ."),
+    "text that doubles": doubled(".id", '"\\(.)\\(.)"'),
+    "a list that holds itself twice": doubled("[.id]", "[.] + [.]"),
     "a regex that backtracks": '("a" * 40 + "!") | test("^(a+)+$")',
     "a deep value": "reduce range(1e7) as $i (0; [.])",
     "paths of everything": "[limit(1e9; repeat(.))] | [paths]",

@@ -177,6 +177,35 @@ def test_the_rest_is_left_to_jq(expression: str) -> None:
     assert compile_native(readings_of(expression)) is None
 
 
+@pytest.mark.parametrize(
+    ("expression", "ours"),
+    [
+        (".a" + " + .a" * 20, True),
+        (".a" + " + .a" * 21, False),
+        ('"' + "\\(.a)" * 21 + '"', True),
+        ('"' + "\\(.a)" * 22 + '"', False),
+        ('(.a + "/" + .b) | ascii_downcase', True),
+        ('.a | split("/") | first + "/" + last', True),
+        (".a + .b | . + .", False),
+        (".a + .b | if . then [. + 1] else 0 end", False),
+        ('.a | "\\(.)\\(.)" | "\\(.)\\(.)"', False),
+        ('.a | "<\\(.)>" | "<\\(.)>"', True),
+        ("map(.a + .b) | map(.[] | . + .)", False),
+    ],
+)  # fmt: skip
+def test_what_multiplies_an_item_is_left_to_jq(expression: str, ours: bool) -> None:
+    assert (compile_native([expression]) is not None) == ours
+    assert with_jq(expression, None)[0] != "no jq"
+
+
+def test_a_separator_is_not_multiplied_without_end() -> None:
+    one = compile_native(["join(first)"])
+    assert one is not None
+    assert evaluator(one)(["-", "a", "b"]) == "--a-b"
+    with pytest.raises(UnsureError):
+        evaluator(one)(["-" * 2000] + ["a"] * 1000)
+
+
 def test_items_in_doubt_are_mapped_by_jq_beside_the_others() -> None:
     """Errors are jq's own, order is kept, and what Python knew of the item stays."""
     config = ResourceConfig(

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from tidegate.core.events import Json
 
 _EXACT = 1 << 53
+_LONGEST_JOINT = 1 << 20
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UPPER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _LOWER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
@@ -193,4 +194,6 @@ def split(value: Json, separator: Json) -> list[str]:
 def join(value: Json, separator: Json) -> str:
     """JQ leaves out nulls, and spells numbers and booleans."""
     elements, by = array(value), text(separator)
+    if len(elements) * len(by) > _LONGEST_JOINT:
+        raise UnsureError
     return by.join(["" if each is None else to_string(each) for each in elements])

@@ -16,6 +16,7 @@ from tidegate.mapping.writing import NestedTooDeeplyError
 
 _LONGEST = 1000
 _DEEPEST = 20
+_MOST_COPIES = 20
 _TOKEN = re.compile(
     r"""[ \t\n\r]*(?:
       (?P<string>")
@@ -103,13 +104,18 @@ def compile_native(readings: Sequence[str]) -> One | None:
 
 @dataclass(slots=True)
 class _Parser:
-    """One token ahead; each method reads one level of precedence."""
+    """One token ahead; each method reads one level of precedence.
+
+    Nothing bounds the memory that Python takes. So `copies` counts what may make a value larger than the input, such
+    as `. + .`: of more than a few, and of one behind another, as in `. + . | . + .`, JQ is asked.
+    """
 
     text: str
     at: int = 0
     kind: str = ""
     token: str = ""
     depth: int = field(default=0, init=False)
+    copies: int = field(default=0, init=False)
 
     def whole(self) -> Part:
         if len(self.text) > _LONGEST:
@@ -149,9 +155,13 @@ class _Parser:
         self.depth += 1
         if self.depth > _DEEPEST:
             raise _NotOursError
+        before = self.copies
         part = self._alternative()
         if self._take("|"):
+            between = self.copies
             part = op.pipe(part, self._pipe())
+            if before < between < self.copies:
+                raise _NotOursError
         self.depth -= 1
         return part
 
@@ -185,8 +195,14 @@ class _Parser:
     def _sum(self) -> Part:
         left = self._postfix()
         while self._take("+"):
+            self._copy()
             left = Part(one=_add(_one(left), _one(self._postfix())))
         return left
+
+    def _copy(self) -> None:
+        self.copies += 1
+        if self.copies > _MOST_COPIES:
+            raise _NotOursError
 
     # --- Terms -------------------------------------------------------------------------------------------
 
@@ -341,6 +357,8 @@ class _Parser:
                 raise _NotOursError
             self.at += 2
             if escaped == "(":
+                if pieces:
+                    self._copy()
                 pieces += ["".join(plain), self._interpolation()]
                 plain = []
             elif escaped in _ESCAPES:
