@@ -1,5 +1,6 @@
 """Catalog entities and how they are named."""
 
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ class EntityRef(NamedTuple):
         return f"{self.blueprint}/{self.identifier}"
 
 
-class Entity(msgspec.Struct, frozen=True, omit_defaults=True):
+class Entity(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """What the mapping makes of a raw item, in the shape that Port's API takes.
 
     A field that the mapping does not name is UNSET and is not sent; a field that came out null is sent as
@@ -32,7 +33,7 @@ class Entity(msgspec.Struct, frozen=True, omit_defaults=True):
     properties: dict[str, Json] | msgspec.UnsetType = msgspec.UNSET
     relations: dict[str, Json] | msgspec.UnsetType = msgspec.UNSET
 
-    @property
+    @cached_property
     def ref(self) -> EntityRef:
         return EntityRef(self.blueprint, identifier_text(self.identifier))
 
