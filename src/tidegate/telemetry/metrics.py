@@ -27,7 +27,7 @@ from tidegate.core.signals import (
     RunSettled,
     Takes,
 )
-from tidegate.telemetry.folds import CallLater, FoldedHistogram, Folds
+from tidegate.telemetry.durations import CallLater, Durations, FoldedHistogram
 
 _SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -70,7 +70,8 @@ class Metrics:
 
     def __init__(self, call_later: CallLater | None = None) -> None:
         self.registry = CollectorRegistry()
-        self._folds = Folds(call_later)
+        self._durations = Durations(call_later)
+        self._children: dict[tuple[Counter, *tuple[str, ...]], Counter] = {}
         self._accepted = self._counter("events_accepted", "Events committed and answered with 202.", "path")
         self._duplicates = self._counter("events_duplicate", "Deliveries that were stored before.", "path")
         self._bytes = self._counter("events_received_bytes", "Bytes of accepted bodies.", "path")
@@ -140,7 +141,7 @@ class Metrics:
 
     def hand_on(self) -> None:
         """Let whoever shows what this process counted see all of it."""
-        self._folds.hand_on()
+        self._durations.hand_on()
 
     def exposition(self, backlog: Backlog) -> bytes:
         """All metrics in Prometheus' text format, with the backlog as it is now."""
@@ -148,58 +149,66 @@ class Metrics:
         return generate_latest(self.registry) + generate_latest(StateGauges(backlog))
 
     def _refuse(self, signal: EventRefused) -> None:
-        self._folds.count(self._refused, signal.path, str(signal.status), signal.reason)
+        self._child(self._refused, signal.path, str(signal.status), signal.reason).inc()
 
     def _connected(self, signal: ConnectionsOpen) -> None:
         self._connections.set(signal.count)
 
     def _cut_one(self, signal: ConnectionCut) -> None:
-        self._folds.count(self._cut, signal.reason)
+        self._child(self._cut, signal.reason).inc()
 
     def _route(self, signal: EventRouted) -> None:
-        self._folds.count(self._routed, signal.path, "routed" if signal.runs else "ignored")
-        self._folds.observe(self._routing, signal.duration_seconds)
+        self._child(self._routed, signal.path, "routed" if signal.runs else "ignored").inc()
+        self._durations.observe(self._routing, signal.duration_seconds)
 
     def _processor_failed(self, signal: ProcessorFailed) -> None:
-        self._folds.count(self._processor_errors, signal.processor)
+        self._child(self._processor_errors, signal.processor).inc()
 
     def _attempt_ended(self, signal: AttemptEnded) -> None:
         for step in signal.steps:
-            self._folds.observe(self._steps, step.duration_seconds, step.name, signal.kind)
+            self._durations.observe(self._steps, step.duration_seconds, step.name, signal.kind)
 
     def _write(self, signal: EntityWritten) -> None:
-        self._folds.count(self._writes, signal.blueprint, signal.action)
+        self._child(self._writes, signal.blueprint, signal.action).inc()
         if signal.action in _WRITTEN:
-            self._folds.observe(self._freshness, signal.freshness_seconds, signal.kind)
+            self._durations.observe(self._freshness, signal.freshness_seconds, signal.kind)
 
     def _warn(self, signal: MappingWarned) -> None:
-        self._folds.count(self._warnings, signal.kind)
+        self._child(self._warnings, signal.kind).inc()
 
     def _apply(self, signal: BatchApplied) -> None:
-        self._folds.count(self._batched, by=signal.changes)
-        self._folds.observe(self._batches, signal.duration_seconds)
+        self._batched.inc(signal.changes)
+        self._durations.observe(self._batches, signal.duration_seconds)
 
     def _pause(self, signal: DependencyPaused) -> None:
         self._paused.labels(signal.name).set(1 if signal.paused else 0)
 
     def _duty_failed(self, signal: DutyFailed) -> None:
-        self._folds.count(self._duties, signal.duty)
+        self._child(self._duties, signal.duty).inc()
 
     def _accept(self, signal: EventAccepted) -> None:
         if signal.duplicate:
-            self._folds.count(self._duplicates, signal.path)
+            self._child(self._duplicates, signal.path).inc()
             return
-        self._folds.count(self._accepted, signal.path)
-        self._folds.count(self._bytes, signal.path, by=signal.size_bytes)
-        self._folds.observe(self._commit, signal.commit_seconds)
+        self._child(self._accepted, signal.path).inc()
+        self._child(self._bytes, signal.path).inc(signal.size_bytes)
+        self._durations.observe(self._commit, signal.commit_seconds)
 
     def _settle(self, signal: RunSettled) -> None:
         if signal.stale:
-            self._folds.count(self._stale)
+            self._stale.inc()
         else:
-            self._folds.count(self._settled, signal.processor, signal.kind, signal.outcome)
+            self._child(self._settled, signal.processor, signal.kind, signal.outcome).inc()
             if signal.outcome == "completed" and signal.event_count > 1:
-                self._folds.count(self._coalesced, signal.processor, signal.kind, by=signal.event_count - 1)
+                self._child(self._coalesced, signal.processor, signal.kind).inc(signal.event_count - 1)
+
+    def _child(self, counter: Counter, *labels: str) -> Counter:
+        """`counter.labels`, remembered: that is slow, and asked for every event."""
+        key = (counter, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = counter.labels(*labels)
+        return child
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"tidegate_{name}", help_text, labels, registry=self.registry)
