@@ -8,7 +8,7 @@ import pytest
 from tidegate.core.breaker import CircuitBreaker
 from tidegate.core.entities import Entity
 from tidegate.core.errors import StaleClaimError, TargetUnavailableError
-from tidegate.core.ports import Applied, Change, Upsert
+from tidegate.core.ports import Applied, Change, Refused, Upsert
 from tidegate.pipeline.applying import StateApplier
 from tidegate.testing.clock import FakeClock
 from tidegate.testing.harness import Signals
@@ -50,6 +50,46 @@ def test_changes_of_one_entity_never_travel_at_once() -> None:
         await asyncio.gather(*(applier.apply([upsert("a", fence)]) for fence in range(1, 5)))
         assert [change.fence for request in target.requests for change in request] == [1, 2, 3, 4]
         assert max(most) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_run_has_its_outcomes_in_order_whichever_requests_carried_its_changes() -> None:
+    async def scenario() -> None:
+        target = MemoryTarget(
+            batch_limit=2, refuse=lambda change: Refused("no") if change.ref.identifier == "c" else None
+        )
+        applier = StateApplier(target, FakeClock(), Signals())
+        first, second = await asyncio.gather(
+            applier.apply([upsert(name, 1) for name in "abc"]),
+            applier.apply([upsert(name, 1) for name in "cd"]),
+        )
+        assert first == [Applied(), Applied(), Refused("no")]
+        assert second == [Refused("no"), Applied()]
+        assert [len(request) for request in target.requests] == [2, 2, 1]
+
+    asyncio.run(scenario())
+
+
+def test_a_run_hears_of_an_outage_once_all_of_its_requests_have_ended() -> None:
+    rest = asyncio.Event()
+
+    async def failing(changes: Sequence[Change]) -> None:
+        if changes[0].ref.identifier == "a":
+            raise TargetUnavailableError("503")
+        await rest.wait()
+
+    async def scenario() -> None:
+        target = MemoryTarget(batch_limit=1, before_apply=failing)
+        applier = StateApplier(target, FakeClock(), Signals())
+        run = asyncio.create_task(applier.apply([upsert("a", 1), upsert("b", 1)]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not run.done()
+        rest.set()
+        with pytest.raises(TargetUnavailableError, match="503"):
+            await run
+        assert len(target.entities) == 1
 
     asyncio.run(scenario())
 

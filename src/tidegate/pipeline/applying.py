@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tidegate.core.breaker import CircuitBreaker
 from tidegate.core.entities import EntityRef
@@ -21,12 +22,32 @@ MAX_REQUESTS_IN_FLIGHT = 4
 
 
 @dataclass(eq=False, slots=True)
-class _Pending:
-    change: Change
+class _Order:
+    """What one call of `apply` asked for, and what has become of it so far."""
+
     still_valid: Callable[[], bool]
-    outcome: asyncio.Future[ChangeOutcome]
     carrier: dict[str, str]
-    request: "asyncio.Task[None] | None" = None  # None until it is sent
+    size: int
+    ended: asyncio.Future[None]
+    outcomes: dict[int, ChangeOutcome | Exception] = field(
+        default_factory=dict[int, ChangeOutcome | Exception]
+    )
+    requests: "set[asyncio.Task[None]]" = field(default_factory=set["asyncio.Task[None]"])
+
+    def settle(self, position: int, outcome: ChangeOutcome | Exception) -> None:
+        """Note what became of one change; after the last one, wake who waits."""
+        self.outcomes[position] = outcome
+        if len(self.outcomes) == self.size and not self.ended.done():
+            self.ended.set_result(None)
+
+
+class _Pending(NamedTuple):
+    """One change on its way."""
+
+    ref: EntityRef
+    change: Change
+    order: _Order
+    position: int
 
 
 @dataclass(eq=False, slots=True)
@@ -59,22 +80,22 @@ class StateApplier:
             raise TargetUnavailableError(
                 f"the target is paused: {self.breaker.reason}", retry_after_seconds=wait
             )
-        loop = asyncio.get_running_loop()
-        carrier = self.tracing.carried()
-        pending = [_Pending(change, still_valid, loop.create_future(), carrier) for change in changes]
-        self._waiting.extend(pending)
+        ended = asyncio.get_running_loop().create_future()
+        order = _Order(still_valid, self.tracing.carried(), len(changes), ended)
+        self._waiting.extend(
+            _Pending(change.ref, change, order, position) for position, change in enumerate(changes)
+        )
         self._schedule_pump()
         try:
-            outcomes = await asyncio.gather(*(entry.outcome for entry in pending), return_exceptions=True)
+            await ended
         except asyncio.CancelledError:
-            sent = {entry.request for entry in pending if entry.request is not None}
-            if sent:
-                await asyncio.wait(sent)
+            if order.requests:
+                await asyncio.wait(order.requests)
             raise
         finally:
-            if all(entry.request is None for entry in pending):
+            if not order.requests:
                 self.breaker.abandoned()
-        return [_outcome_or_raise(outcome) for outcome in outcomes]
+        return [_outcome_or_raise(order.outcomes[position]) for position in range(len(changes))]
 
     async def owned(self, refs: Collection[EntityRef]) -> frozenset[EntityRef]:
         """Which of these this integration wrote, as the target knows it. Raises TargetUnavailableError."""
@@ -97,11 +118,11 @@ class StateApplier:
             batch = self._take_batch()
             if not batch:
                 return
-            self._travelling |= {entry.change.ref for entry in batch}
+            self._travelling.update(entry.ref for entry in batch)
             request = asyncio.create_task(self._send(batch), name="tidegate-apply")
             self._requests.add(request)
             for entry in batch:
-                entry.request = request
+                entry.order.requests.add(request)
 
     def _take_batch(self) -> list[_Pending]:
         """The first changes whose entities do not travel now; the order of one entity's changes is kept."""
@@ -110,13 +131,13 @@ class StateApplier:
         taken: set[EntityRef] = set()
         while self._waiting and len(batch) < self.target.batch_limit:
             entry = self._waiting.popleft()
-            ref = entry.change.ref
-            if entry.outcome.done():
+            ref = entry.ref
+            if entry.order.ended.done():
                 continue  # its run was cancelled
             if ref in self._travelling or ref in taken:
                 passed_over.append(entry)
-            elif not entry.still_valid():
-                entry.outcome.set_exception(StaleClaimError("the lease ended before the write"))
+            elif not entry.order.still_valid():
+                entry.order.settle(entry.position, StaleClaimError("the lease ended before the write"))
             else:
                 batch.append(entry)
             taken.add(ref)
@@ -138,10 +159,9 @@ class StateApplier:
         else:
             self._succeeded(len(batch), self.clock.monotonic() - began)
             for entry, outcome in zip(batch, outcomes, strict=True):
-                if not entry.outcome.done():
-                    entry.outcome.set_result(outcome)
+                entry.order.settle(entry.position, outcome)
         finally:
-            self._travelling -= {entry.change.ref for entry in batch}
+            self._travelling.difference_update(entry.ref for entry in batch)
             request = asyncio.current_task()
             if request is not None:
                 self._requests.discard(request)
@@ -150,7 +170,7 @@ class StateApplier:
 
     def _span(self, batch: list[_Pending]) -> AbstractContextManager[Span]:
         """Below the span of its run, if the request is of one run only; else linked to those of all."""
-        carriers = {id(entry.carrier): entry.carrier for entry in batch} if self.tracing.enabled else {}
+        carriers = {id(entry.order): entry.order.carrier for entry in batch} if self.tracing.enabled else {}
         of_runs = list(carriers.values())
         parent = of_runs[0] if len(of_runs) == 1 else {}
         links = of_runs if len(of_runs) > 1 else ()
@@ -176,11 +196,10 @@ class StateApplier:
 
 def _fail(batch: list[_Pending], error: Exception) -> None:
     for entry in batch:
-        if not entry.outcome.done():
-            entry.outcome.set_exception(error)
+        entry.order.settle(entry.position, error)
 
 
-def _outcome_or_raise(outcome: ChangeOutcome | BaseException) -> ChangeOutcome:
-    if isinstance(outcome, BaseException):
+def _outcome_or_raise(outcome: ChangeOutcome | Exception) -> ChangeOutcome:
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
