@@ -22,7 +22,6 @@ from tidegate.app.clock import SystemClock
 from tidegate.fetch.calls import Call, FetchLimits
 from tidegate.fetch.client import FetchClient
 from tidegate.fetch.hosts import HostBreakers
-from tidegate.fetch.origins import Place
 from tidegate.fetch.quick import QuickTransport
 
 Get = Callable[[int], Awaitable[object]]
@@ -55,7 +54,7 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
                 return msgspec.json.decode(await response.read())
 
         async def by_transport(number: int) -> object:
-            call = Call("GET", f"{url}/issues/{number}", Place.of(url), trusted=True)
+            call = Call("GET", f"{url}/issues/{number}")
             return (await quick.send(call)).json()
 
         ways: dict[str, Get] = {

@@ -212,8 +212,9 @@ def test_an_answer_over_the_limit_is_not_taken() -> None:
 
 def test_an_error_page_instead_of_json_is_a_failure() -> None:
     async def use(client: FetchClient, url: str, *_: object) -> None:
-        with pytest.raises(FetchFailedError, match="invalid JSON"):
+        with pytest.raises(FetchFailedError, match="invalid JSON") as caught:
             await client.get_json(url)
+        assert caught.value.host == url.removeprefix("http://")  # as its breaker is called
 
     run_against(answering(200, "<html>"), use)
 

@@ -13,6 +13,7 @@ from tidegate.core.resources import TargetOptions
 from tidegate.engines.sqlite import SqliteEngine
 from tidegate.mapping import MapperLimits
 from tidegate.targets.catalog import CatalogTarget, PostgresPlace
+from tidegate.targets.port import PortTarget
 
 PATIENCE_SECONDS = 60.0
 """How long a service waits for an engine's server that is starting or failing over; commands wait less."""
@@ -149,8 +150,6 @@ def _open_port(
     identifier: str,
     options: TargetOptions,
 ) -> EntityTarget:
-    from tidegate.targets.port import PortTarget  # with it comes aiohttp, which takes its time
-
     check_target(settings)
     port = settings.port
     target = PortTarget(

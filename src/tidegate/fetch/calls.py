@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -41,30 +40,27 @@ class FetchResponse(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, RecursionError) as error:
-            host = urlsplit(self.url).hostname or ""
             message = f"{shown(self.url)} answered {self.status} with invalid JSON: {error}"
-            raise FetchFailedError(message, host=host, status=self.status) from None
+            raise FetchFailedError(message, host=Place.of(self.url).authority, status=self.status) from None
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One request. `trusted`: its origin was configured, so it may lead anywhere and carry credentials."""
+    """One request. `data` is its body: JSON, unless the headers say otherwise."""
 
     method: str
     url: str
-    place: Place
-    trusted: bool
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    json: Json = None
+    data: bytes | None = None
 
-    @property
-    def data(self) -> bytes | None:
-        """The body to send, if there is one."""
-        return None if self.json is None else msgspec.json.encode(self.json)
+
+def encoded(json: Json) -> bytes | None:
+    """The body of a call, if it has one."""
+    return None if json is None else msgspec.json.encode(json)
 
 
 class NotAnsweredError(Exception):
-    """There was no answer: the message says what happened on the way. Stays inside this package."""
+    """There was no answer: the message says what happened on the way. No author sees it."""
 
 
 class Transport(Protocol):

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from tidegate.core.events import Json
 from tidegate.core.ports import Clock
-from tidegate.fetch.calls import Call, FetchLimits, FetchResponse, NotAnsweredError, Transport
+from tidegate.fetch.calls import Call, FetchLimits, FetchResponse, NotAnsweredError, Transport, encoded
 from tidegate.fetch.errors import FetchFailedError, FetchRefusedError, FetchStatusError, HostPausedError
 from tidegate.fetch.hosts import HostBreakers
 from tidegate.fetch.origins import Origin, Place, shown
@@ -76,18 +76,24 @@ class FetchClient:
         trusted = place.origin in self._policy.configured
         if not trusted:
             self._policy.check_credentials(place.origin, headers or (), params or ())
-        return await self.send(Call(method, url, place, trusted, params, headers or {}, json))
+        return await self.send(
+            Call(method, url, params, headers or {}, encoded(json)), place, trusted=trusted
+        )
 
-    async def send(self, call: Call) -> FetchResponse:
-        """Make a request whose target and credentials have been looked at."""
-        host = call.place.authority
+    async def send(self, call: Call, place: Place, *, trusted: bool) -> FetchResponse:
+        """Make a request whose credentials have been looked at.
+
+        `trusted`: the place was configured, so it may be anywhere, and carry credentials.
+        """
+        host = place.authority
+        transport = self._transport(trusted=trusted)
         if not self._breakers.admit(host):
             raise self._paused(host, f"{host} is paused")
         probing = self._breakers.is_paused(host)
         try:
-            response = await self._transport(call).send(call)
+            response = await transport.send(call)
             if response.status in REDIRECTS:
-                response = await self._follow(call, response)
+                response = await self._follow(call, place, transport, response)
         except NotAnsweredError as error:
             message = f"{call.method} {shown(call.url)} failed: {error}"
             self._breakers.failed(host, message)
@@ -99,7 +105,9 @@ class FetchClient:
             raise
         return self._judge(call, host, response, probing=probing)
 
-    async def _follow(self, call: Call, response: FetchResponse) -> FetchResponse:
+    async def _follow(
+        self, call: Call, place: Place, transport: Transport, response: FetchResponse
+    ) -> FetchResponse:
         """Follow redirects of safe requests within the same scheme, host and port.
 
         The headers may carry the integration's credentials, which are nobody else's business.
@@ -110,10 +118,10 @@ class FetchClient:
             if response.status not in REDIRECTS or location is None or call.method not in ("GET", "HEAD"):
                 return response
             target = urljoin(response.url, location)
-            if Origin.of(target) != call.place.origin:
+            if Origin.of(target) != place.origin:
                 raise FetchRefusedError(f"{shown(first.url)} redirects to another host, {shown(target)}")
             call = structs.replace(call, url=target, params=None)
-            response = await self._transport(call).send(call)
+            response = await transport.send(call)
         if response.status in REDIRECTS:
             raise FetchRefusedError(f"{shown(first.url)} redirects more than {MAX_REDIRECTS} times")
         return response
@@ -148,9 +156,9 @@ class FetchClient:
         if rest:
             self._breakers.rest(host, rest, f"{host} allows no more requests for {rest:.0f} s")
 
-    def _transport(self, call: Call) -> Transport:
+    def _transport(self, *, trusted: bool) -> Transport:
         """Origins that are trusted, and all others, share no connection."""
-        anywhere = call.trusted or self._policy.allow_private
+        anywhere = trusted or self._policy.allow_private
         transport = self._transports.get(anywhere)
         if transport is None:
             transport = QuickTransport(self._limits) if anywhere else _guarded(self._limits)
@@ -206,8 +214,9 @@ class FetchApi:
             url = path
         else:
             raise FetchRefusedError(f"{shown(path)} is not of {self.base_url}: its credentials stay at home")
-        sent = {**self.headers, **(headers or {})}
-        return await self.client.send(Call(method, url, self.place, True, params, sent, json))
+        sent = {**self.headers, **headers} if headers else self.headers
+        call = Call(method, url, params, sent, encoded(json))
+        return await self.client.send(call, self.place, trusted=True)
 
 
 def _guarded(limits: FetchLimits) -> Transport:

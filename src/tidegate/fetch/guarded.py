@@ -18,7 +18,7 @@ class GuardedTransport:
     async def send(self, call: Call) -> FetchResponse:
         """As Transport.send."""
         sent = dict(call.headers)
-        if call.json is not None:
+        if call.data is not None:
             sent.setdefault("Content-Type", "application/json")
         try:
             async with self._pool().request(

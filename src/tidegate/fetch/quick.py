@@ -11,12 +11,16 @@ from tidegate.fetch.calls import Call, FetchLimits, FetchResponse, NotAnsweredEr
 from tidegate.fetch.errors import FetchRefusedError
 from tidegate.fetch.origins import shown
 
+IDLE_SECONDS = 30.0
+"""A connection is closed after this long without a request: before load balancers do it, mostly after 60."""
+
 
 class QuickTransport:
     """Leads anywhere. No proxy, no cookies, no redirects: what the call says, and nothing else."""
 
-    def __init__(self, limits: FetchLimits) -> None:
+    def __init__(self, limits: FetchLimits, user_agent: str = "tidegate") -> None:
         self._limits = limits
+        self._user_agent = user_agent
         self._client: Client | None = None
 
     async def send(self, call: Call) -> FetchResponse:
@@ -39,11 +43,10 @@ class QuickTransport:
                 request = request.headers(dict(call.headers))
             if call.params:
                 request = request.query(dict(call.params))
-            data = call.data
-            if data is not None:
+            if call.data is not None:
                 if not any(name.lower() == "content-type" for name in call.headers):
                     request = request.header("Content-Type", "application/json")
-                request = request.body_bytes(data)
+                request = request.body_bytes(call.data)
             return request.build_streamed()
         except (PyreqwestError, ValueError):
             raise FetchRefusedError(f"{shown(call.url)} is no URL that can be asked") from None
@@ -70,11 +73,12 @@ class QuickTransport:
                 .timeout(total)
                 .pool_timeout(total)
                 .connect_timeout(timedelta(seconds=limits.connect_seconds))
+                .pool_idle_timeout(timedelta(seconds=IDLE_SECONDS))
                 .follow_redirects(False)
                 .default_cookie_store(False)
                 .no_proxy()
                 .http1_only()
-                .user_agent("tidegate")
+                .user_agent(self._user_agent)
                 .build()
             )
         return self._client

@@ -21,20 +21,19 @@ class PortApi:
         self._tokens = tokens
         self._free = asyncio.Semaphore(MAX_REQUESTS_IN_FLIGHT)
 
-    async def call(self, method: str, path: str, body: bytes | None = None, **flags: bool) -> PortAnswer:
-        """Send one request; `path` from `address`, `flags` become true or false in the query.
+    async def call(self, method: str, path: str, body: bytes | None = None) -> PortAnswer:
+        """Send one request; `path` from `address`, with its query.
 
         Raises PortUnavailableError: nothing is known of what became of the request.
         """
-        query = "?" + urlencode({name: str(value).lower() for name, value in flags.items()}) if flags else ""
         async with self._free:
             authorization = await self._tokens.authorization()
-            answer = await self._exchange.send(method, path + query, body, authorization)
+            answer = await self._exchange.send(method, path, body, authorization)
             if answer.status != 401:
                 return answer
             self._tokens.refused(authorization)
             authorization = await self._tokens.authorization()
-            answer = await self._exchange.send(method, path + query, body, authorization)
+            answer = await self._exchange.send(method, path, body, authorization)
         if answer.status == 401:
             raise PortUnavailableError(f"Port refuses a fresh access token: {answer.reason}", status=401)
         return answer
@@ -48,6 +47,11 @@ class PortApi:
 def address(*segments: str) -> str:
     """A path of segments, each quoted whole: a slash inside stays inside."""
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+
+
+def query(**flags: bool) -> str:
+    """A query that says true or false to each flag."""
+    return "?" + urlencode({name: str(value).lower() for name, value in flags.items()})
 
 
 def document(value: Json) -> bytes:

@@ -5,17 +5,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import aiohttp
 import msgspec
-from yarl import URL
 
 from tidegate.core.events import Json
+from tidegate.fetch.calls import Call, FetchLimits, NotAnsweredError
+from tidegate.fetch.errors import FetchRefusedError
+from tidegate.fetch.quick import QuickTransport
 from tidegate.fetch.retry_after import retry_after_seconds
 from tidegate.targets.port.errors import PortUnavailableError
 from tidegate.targets.shapes import is_object
 
 MAX_CONNECTIONS = 16
 CONNECT_SECONDS = 10.0
+
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Far more than any answer to what is asked here; a stranger in Port's place must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,59 +45,44 @@ class Exchange:
 
     def __init__(self, base_url: str, user_agent: str, timeout_seconds: float) -> None:
         self._base_url = base_url.rstrip("/")
-        self._user_agent = user_agent
-        self._timeout_seconds = timeout_seconds
-        self._session: aiohttp.ClientSession | None = None
+        limits = FetchLimits(timeout_seconds, CONNECT_SECONDS, MAX_ANSWER_BYTES, MAX_CONNECTIONS)
+        self._transport = QuickTransport(limits, user_agent)
 
     async def send(
         self, method: str, path: str, body: bytes | None = None, authorization: str | None = None
     ) -> PortAnswer:
         """Send one request. `path` begins after /v1, quoted, with its query. 401 is an answer here.
 
-        Raises PortUnavailableError for 403, 429, 5xx, time-outs and transport errors.
+        Raises PortUnavailableError for 403, 429, 5xx, time-outs, transport errors, and answers that are too large.
         """
-        shown = f"{method} /v1{path.partition('?')[0]}"
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        if authorization is not None:
-            headers["Authorization"] = authorization
-        url = URL(f"{self._base_url}/v1{path}", encoded=True)
+        headers = {} if authorization is None else {"Authorization": authorization}
+        call = Call(method, f"{self._base_url}/v1{path}", headers=headers, data=body)
         try:
-            async with self._pool().request(
-                method, url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                document = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            detail = f"{type(error).__name__}: {error}".rstrip(": ")
-            raise PortUnavailableError(f"{shown} failed: {detail}") from None
-        if 300 <= response.status < 400:  # the client secret must not follow it
+            response = await self._transport.send(call)
+        except (NotAnsweredError, FetchRefusedError) as error:
+            raise PortUnavailableError(f"{_shown(method, path)} failed: {error}") from None
+        status = response.status
+        if 300 <= status < 400:  # the client secret must not follow it
             raise PortUnavailableError(
-                f"{shown} is redirected ({response.status}): set TIDEGATE__PORT__BASE_URL to where Port is"
+                f"{_shown(method, path)} is redirected ({status}): set TIDEGATE__PORT__BASE_URL to where Port is"
             )
-        answer = PortAnswer(response.status, _object(document))
-        if answer.status >= 500 or answer.status in (403, 408, 429):
-            plain = {name.lower(): value for name, value in response.headers.items()}
+        answer = PortAnswer(status, _object(response.body))
+        if status >= 500 or status in (403, 408, 429):
+            headers = response.headers
             raise PortUnavailableError(
-                f"{answer.reason} to {shown}",
-                status=answer.status,
-                retry_after_seconds=retry_after_seconds(answer.status, plain, _port_time(plain)),
+                f"{answer.reason} to {_shown(method, path)}",
+                status=status,
+                retry_after_seconds=retry_after_seconds(status, headers, _port_time(headers)),
             )
         return answer
 
-    def _pool(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
-                timeout=aiohttp.ClientTimeout(total=self._timeout_seconds, sock_connect=CONNECT_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": self._user_agent},
-            )
-        return self._session
-
     async def close(self) -> None:
         """Close the connections. Idempotent."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.close()
+
+
+def _shown(method: str, path: str) -> str:
+    return f"{method} /v1{path.partition('?')[0]}"
 
 
 def _object(document: bytes) -> Mapping[str, Json]:

@@ -8,7 +8,7 @@ from tidegate.core.entities import EntityRef
 from tidegate.core.events import Json
 from tidegate.core.ports import Applied, Change, ChangeOutcome, Delete, Refused, Upsert
 from tidegate.core.resources import TargetOptions
-from tidegate.targets.port.api import PortApi, address
+from tidegate.targets.port.api import PortApi, address, query
 from tidegate.targets.port.errors import PortUnavailableError
 from tidegate.targets.port.http import Exchange
 from tidegate.targets.port.ownership import owned, user_agent
@@ -44,7 +44,7 @@ class PortTarget:
         self._base_url = base_url
         self._identifier = integration_identifier
         self._type = integration_type
-        self._options = options
+        self._delete_query = query(delete_dependents=options.delete_dependent_entities)
         self._agent = user_agent(integration_type, integration_identifier)
         exchange = Exchange(base_url, self._agent, timeout_seconds)
         self._api = PortApi(exchange, AccessTokens(exchange, client_id, client_secret))
@@ -89,8 +89,7 @@ class PortTarget:
 
     async def _delete(self, position: int, ref: EntityRef) -> Outcomes:
         path = address("blueprints", ref.blueprint, "entities", ref.identifier)
-        dependents = self._options.delete_dependent_entities
-        answer = await self._api.call("DELETE", path, delete_dependents=dependents)
+        answer = await self._api.call("DELETE", path + self._delete_query)
         if answer.ok or answer.status == 404:
             return {position: Applied()}
         return {position: Refused(answer.reason, retryable=True)}  # what depends on it may go first

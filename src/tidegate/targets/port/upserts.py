@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,7 +10,7 @@ from tidegate.core.entities import Entity
 from tidegate.core.events import Json
 from tidegate.core.ports import Applied, ChangeOutcome, Refused
 from tidegate.core.resources import TargetOptions
-from tidegate.targets.port.api import PortApi, address
+from tidegate.targets.port.api import PortApi, address, query
 from tidegate.targets.port.errors import PortUnavailableError
 from tidegate.targets.port.http import PortAnswer
 from tidegate.targets.shapes import as_text, has_search, is_array, is_object
@@ -26,8 +25,7 @@ Outcomes = dict[int, ChangeOutcome]
 """Outcomes by the position of their change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """One entity on its way: its position among the changes, and its JSON."""
 
     position: int
@@ -35,12 +33,17 @@ class Parcel:
     json: bytes
 
 
-@dataclass(frozen=True, slots=True)
 class Upserts:
     """Sends upserts. A request of which nothing is known raises PortUnavailableError."""
 
-    api: PortApi
-    options: TargetOptions
+    def __init__(self, api: PortApi, options: TargetOptions) -> None:
+        self._api = api
+        self._query = query(
+            upsert=True,
+            merge=options.enable_merge_entity,
+            create_missing_related_entities=options.create_missing_related_entities,
+            validation_only=False,
+        )
 
     def requests(self, entities: Iterable[tuple[int, Entity]]) -> list[Coroutine[Any, Any, Outcomes]]:
         """The requests for these entities, to be awaited in any order."""
@@ -60,7 +63,8 @@ class Upserts:
         if len(body) > MAX_BODY_BYTES:
             return {parcel.position: _too_large(parcel) for parcel in parcels}
         try:
-            answer = await self._post(address("blueprints", parcels[0].blueprint, "entities", "bulk"), body)
+            path = address("blueprints", parcels[0].blueprint, "entities", "bulk") + self._query
+            answer = await self._api.call("POST", path, body)
         except PortUnavailableError as error:
             if error.status != 500 or len(parcels) == 1:
                 raise
@@ -75,7 +79,8 @@ class Upserts:
     async def _single(self, parcel: Parcel) -> Outcomes:
         if len(parcel.json) > MAX_BODY_BYTES:
             return {parcel.position: _too_large(parcel)}
-        answer = await self._post(address("blueprints", parcel.blueprint, "entities"), parcel.json)
+        path = address("blueprints", parcel.blueprint, "entities") + self._query
+        answer = await self._api.call("POST", path, parcel.json)
         return {parcel.position: Applied() if answer.ok else _refused(answer)}
 
     async def _after_a_failure(self, parcels: Sequence[Parcel]) -> Outcomes:
@@ -104,17 +109,6 @@ class Upserts:
             if error.status != 500:
                 raise
             return error
-
-    async def _post(self, path: str, body: bytes) -> PortAnswer:
-        return await self.api.call(
-            "POST",
-            path,
-            body,
-            upsert=True,
-            merge=self.options.enable_merge_entity,
-            create_missing_related_entities=self.options.create_missing_related_entities,
-            validation_only=False,
-        )
 
 
 def _json(entity: Entity) -> bytes:
