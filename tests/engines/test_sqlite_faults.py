@@ -376,7 +376,7 @@ def test_claims_that_nobody_waits_for_are_given_back(
             with suppress(asyncio.CancelledError):
                 await lost
             go_on.set()
-            await engine._writer.order(lambda _: None)
+            await engine._writer.commit(lambda _: None)
             [again] = await claim(1)
             assert again.expirations == 0
 

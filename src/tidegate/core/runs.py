@@ -89,7 +89,7 @@ class StepName(StrEnum):
     WRITE = "write"
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, array_like=True):
     """One step of an attempt: how long it took and what it decided, for the event's timeline."""
 
     name: StepName

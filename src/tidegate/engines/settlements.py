@@ -65,9 +65,12 @@ def outcome_name(settlement: Settlement) -> str:
     return type(settlement).__name__.lower()
 
 
+_CHANGES = frozenset({WriteAction.UPSERT, WriteAction.DELETE, WriteAction.ABSENT})
+
+
 def changed(write: EntityWrite) -> bool:
     """True if the entity is now as the run wants it: only then does the write count for overlaps."""
-    return write.action in {WriteAction.UPSERT, WriteAction.DELETE, WriteAction.ABSENT}
+    return write.action in _CHANGES
 
 
 def document_of(entity: Entity | None) -> bytes | None:

@@ -64,8 +64,7 @@ def encode_trail(trail: Trail) -> bytes | None:
     """Steps and warnings as attempts keep them."""
     if not (trail.steps or trail.warnings):
         return None
-    steps = [(step.name, step.duration_seconds, step.note) for step in trail.steps]
-    return msgspec.json.encode((steps, trail.warnings))
+    return msgspec.json.encode((trail.steps, trail.warnings))
 
 
 def decode_trail(document: bytes | None) -> tuple[tuple[tuple[str, float, str], ...], tuple[str, ...]]:

@@ -198,11 +198,11 @@ class SqliteEngine:
 
     def _events_lost(self, lent: EventsLent) -> None:
         if lent.claims:
-            self._writer.order(lambda tx: give_back_events(tx, lent.claims)).add_done_callback(_forget)
+            self._writer.commit(lambda tx: give_back_events(tx, lent.claims)).add_done_callback(_forget)
 
     def _runs_lost(self, lent: RunsLent) -> None:
         if lent.claims:
-            self._writer.order(lambda tx: give_back_runs(tx, lent.claims)).add_done_callback(_forget)
+            self._writer.commit(lambda tx: give_back_runs(tx, lent.claims)).add_done_callback(_forget)
 
     # --- EngineOperations ------------------------------------------------------------------------------
 

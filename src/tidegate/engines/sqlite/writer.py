@@ -72,22 +72,7 @@ class Writer:
             await asyncio.to_thread(self._thread.join)
         self.database.close()
 
-    async def commit(
-        self,
-        operation: Callable[[Transaction], ResultT],
-        lost: Callable[[ResultT], None] | None = None,
-        *,
-        quick: bool = False,
-        durable: bool = True,
-    ) -> ResultT:
-        """The operation's result, once it is committed. Raises what it raises, and EngineUnavailableError.
-
-        `durable`: and once it is on the disk; otherwise it gets there with the next durable one, and a power failure
-        before that undoes it. `lost` is called with the result if the caller was cancelled meanwhile.
-        """
-        return await self.order(operation, lost, quick=quick, durable=durable)
-
-    def order(
+    def commit(
         self,
         operation: Callable[[Transaction], ResultT],
         lost: Callable[[ResultT], None] | None = None,
@@ -95,7 +80,11 @@ class Writer:
         quick: bool = False,
         durable: bool = True,
     ) -> asyncio.Future[ResultT]:
-        """As `commit`, for who does not wait."""
+        """The operation's result, once it is committed. Raises what it raises, and EngineUnavailableError.
+
+        `durable`: and once it is on the disk; otherwise it gets there with the next durable one, and a power failure
+        before that undoes it. `lost` is called with the result if the caller was cancelled meanwhile.
+        """
         future: asyncio.Future[ResultT] = self._loop.create_future()
         if self._closed:
             future.set_exception(EngineUnavailableError(f"the engine {self.where} is closed"))
@@ -178,6 +167,7 @@ class Writer:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+            del job  # until the next one comes: what it carried is given up in the loop, whose it is
 
     def _post(self, callback: Callable[..., None], *values: Any) -> None:
         with suppress(RuntimeError):  # the loop was closed before this engine
