@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tidegate.mapping import functions
 from tidegate.mapping import operations as op
 from tidegate.mapping.operations import One, Part
-from tidegate.mapping.reading import reader
+from tidegate.mapping.reading import written
 from tidegate.mapping.writing import NestedTooDeeplyError
 
 _LONGEST = 1000
@@ -93,7 +93,7 @@ def compile_native(readings: Sequence[str]) -> One | None:
         try:
             part = _Parser(reading).whole()
             one = part.one or op.first_of(part)
-            reader([None], {0: one})  # it can be written
+            written([None], {0: one})
         except _QuoteError:
             continue
         except (_NotOursError, NestedTooDeeplyError):

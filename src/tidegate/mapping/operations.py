@@ -48,7 +48,7 @@ def first_of(part: Part) -> One:
         inner = Function()
         part.write(inner, inner.argument, lambda output: inner.do("return {}", output))
         inner.do("raise {}", inner.bind(NoResultError))
-        return code.call(inner.compiled(), value)
+        return code.call(inner, value)
 
     return one
 

@@ -24,6 +24,11 @@ class Reading(msgspec.Struct):
 
 def reader(blank: Sequence[Json], native: Mapping[int, One]) -> Callable[[Json], Reading]:
     """A function that reads an item: `native` by slot, and what stands in `blank` in all other slots."""
+    return written(blank, native).compiled()
+
+
+def written(blank: Sequence[Json], native: Mapping[int, One]) -> Function:
+    """The same, not yet compiled. Raises NestedTooDeeplyError."""
     code = Function()
     faults, doubt = code.let("{{}}"), code.let("False")
     values = [
@@ -31,7 +36,7 @@ def reader(blank: Sequence[Json], native: Mapping[int, One]) -> Callable[[Json],
         for slot, constant in enumerate(blank)
     ]
     code.do("return {}([" + "{}, " * len(values) + "], {}, {})", code.bind(Reading), *values, faults, doubt)
-    return code.compiled()
+    return code
 
 
 def _value(code: Function, one: One, slot: int, faults: Name, doubt: Name) -> Name:

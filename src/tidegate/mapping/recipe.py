@@ -5,6 +5,7 @@ Nothing here fails because of an item: a field whose expression fails is null an
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -41,8 +42,7 @@ Outcome: TypeAlias = tuple[bool, Entity] | None
 class Recipe:
     """How an item becomes an entity. Slot 0 is the selector's.
 
-    `jq` holds what Python cannot evaluate, and what it can unless an item leaves it in doubt. `read` evaluates
-    of an item what Python can.
+    `jq` holds what Python cannot evaluate, and what it can unless an item leaves it in doubt.
     """
 
     def __init__(self, config: ResourceConfig) -> None:
@@ -62,8 +62,6 @@ class Recipe:
                 self._entity[name] = {key: self._template(f"{name}.{key}", fields[key]) for key in fields}
         self._blueprint = cast(int, self._entity["blueprint"])
         self._labels = [slot for name in ("icon", "team") if isinstance(slot := self._entity.get(name), int)]
-        self._fill = cast(Callable[[list[Json]], dict[str, Any]], _filler(self._entity))
-        self.read = reader(self._blank, self._native)
         self._wanted = {
             (select, doubt): tuple(
                 index
@@ -73,6 +71,18 @@ class Recipe:
             for select in (True, False)
             for doubt in (True, False)
         }
+
+    @cached_property
+    def read(self) -> Callable[[Json], Reading]:
+        """Evaluates of an item what Python can. Compiled when the first item comes."""
+        return reader(self._blank, self._native)
+
+    @cached_property
+    def _fill(self) -> Callable[[list[Json]], dict[str, Any]]:
+        """Puts values into an entity's fields."""
+        code = Function()
+        code.do("return {}", _filled(code, self._entity))
+        return code.compiled()
 
     def _template(self, field_name: str, value: Json) -> Template:
         if isinstance(value, dict):
@@ -172,14 +182,8 @@ class Recipe:
         return MappingWarning(number, self.slots[slot].field, self.slots[slot].text, reason)
 
 
-def _filler(template: Template) -> Callable[[list[Json]], Json]:
-    """A function that fills a template with values."""
-    code = Function()
-    code.do("return {}", _filled(code, template))
-    return code.compiled()
-
-
 def _filled(code: Function, template: Template) -> Name:
+    """Write how a template is filled with the values that the function is given."""
     match template:
         case int():
             return code.let("{}[{}]", code.argument, code.bind(template))

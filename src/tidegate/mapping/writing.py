@@ -56,8 +56,8 @@ class Function:
         """Write that a name has another value from here on."""
         self._write(f"{name} = {expression.format(*names)}")
 
-    def call(self, function: Callable[..., object], *names: Name) -> Name:
-        """Write that a new name has what a function returns."""
+    def call(self, function: "Callable[..., object] | Function", *names: Name) -> Name:
+        """Write that a new name has what a function returns; a written one is compiled along with this one."""
         return self.let("{}(" + "{}, " * len(names) + ")", self.bind(function), *names)
 
     def do(self, statement: LiteralString, *names: Name) -> None:
@@ -86,7 +86,9 @@ class Function:
 
     def compiled(self) -> Callable[[Json], Any]:
         source = "\n".join(["def function(argument):", *self._lines])
-        names: dict[str, object] = {"__builtins__": _BUILTINS, "__name__": __name__, **self._bound}
+        names: dict[str, object] = {"__builtins__": _BUILTINS, "__name__": __name__}
+        for name, bound in self._bound.items():
+            names[name] = bound.compiled() if isinstance(bound, Function) else bound
         exec(compile(source, "<mapping>", "exec"), names)  # noqa: S102 - literals and names from above, no more
         return cast(Callable[[Json], Any], names["function"])
 
