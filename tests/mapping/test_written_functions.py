@@ -7,13 +7,15 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.mapping.jq_itself import with_jq
+from tests.mapping.test_native_operations import documents, expressions
 from tidegate.core.resources import EntityMapping, PortMapping, ResourceConfig, Selector
+from tidegate.mapping.expressions import PlainPath, classify
 from tidegate.mapping.native import compile_native
-from tidegate.mapping.operations import evaluator
+from tidegate.mapping.operations import One, evaluator, plain_path
 from tidegate.mapping.reading import reader
 from tidegate.mapping.recipe import Recipe
 
@@ -81,6 +83,26 @@ def test_written_functions_see_two_builtins() -> None:
     assert isinstance(function, FunctionType)
     assert len(list(codes(function))) == 2
     assert function.__globals__["__builtins__"].keys() == {"type", "dict"}
+
+
+def one_of(text: str) -> One | None:
+    expression = classify(text)
+    return plain_path(expression.steps) if isinstance(expression, PlainPath) else compile_native([text])
+
+
+@given(st.lists(expressions, min_size=2, max_size=6), documents)
+@example([".a.b", ".a[]", ".a + 1", "first", ".a.b?", ".a"], {"a": "x"})
+@settings(max_examples=300, deadline=None)
+def test_fields_in_one_function_do_not_touch_each_other(several: list[str], document: Any) -> None:
+    native = {slot: one for slot, text in enumerate(several) if (one := one_of(text)) is not None}
+    together = reader(["blank"] * len(several), native)(document)
+    doubts: list[bool] = []
+    for slot in range(len(several)):
+        alone = reader(["blank"], {0: native[slot]} if slot in native else {})(document)
+        assert together.values[slot] == alone.values[0]
+        assert together.faults.get(slot) == alone.faults.get(0)
+        doubts.append(alone.doubt)
+    assert together.doubt == any(doubts)
 
 
 NESTED: Any = [[[[[[[[[[[[[[[{"a": 1}, {"a": 2}]]]]]]]]]]]]]]]
