@@ -32,6 +32,8 @@ class Proposal(msgspec.Struct, frozen=True):
     @property
     def candidates(self) -> frozenset[EntityRef]:
         """What might be deleted for reasons that stand in the results themselves."""
+        if not self.exits and not self.deleted:
+            return frozenset()
         upserted = {entity.ref for entity in self.upserts}
         return frozenset({entity.ref for entity in (*self.exits, *self.deleted)} - upserted)
 
@@ -84,15 +86,17 @@ def make_plan(proposal: Proposal, staged: Staged, newest_seq: int) -> Plan:
     entity that one processor of an event upserts is not deleted by another. If the mapping failed on some
     items, nothing is deleted for being missing.
     """
-    upserts = tuple({entity.ref: entity for entity in proposal.upserts}.values())
-    upserted = {entity.ref for entity in upserts}
+    upserts = {entity.ref: entity for entity in proposal.upserts}
     exits = {entity.ref for entity in proposal.exits}
     deleted = {entity.ref for entity in proposal.deleted}
+    missing = frozenset[EntityRef]() if proposal.incomplete else staged.previous
+    unwanted = (exits | deleted | missing) - upserts.keys()
+    if not unwanted:
+        return Plan(tuple(upserts.values()))
     owners = staged.owners or {}
     deletes: list[EntityWrite] = []
     kept: list[EntityWrite] = []
-    missing = frozenset[EntityRef]() if proposal.incomplete else staged.previous
-    for ref in sorted((exits | deleted | missing) - upserted):
+    for ref in sorted(unwanted):
         reason = _why(ref, deleted, exits)
         others = owners.get(ref, ())
         if ref in deleted:
@@ -101,11 +105,10 @@ def make_plan(proposal: Proposal, staged: Staged, newest_seq: int) -> Plan:
             kept.append(EntityWrite(ref, WriteAction.KEPT, f"{reason}, but {_name(others[0])} writes it too"))
         else:
             deletes.append(EntityWrite(ref, WriteAction.DELETE, reason))
-    gone = {write.ref for write in (*deletes, *kept)}
     unknown = frozenset(
         write.ref for write in deletes if write.ref not in staged.known and write.ref not in staged.previous
     )
-    return Plan(upserts, tuple(deletes), tuple(kept), tuple(sorted(gone)), unknown)
+    return Plan(tuple(upserts.values()), tuple(deletes), tuple(kept), tuple(sorted(unwanted)), unknown)
 
 
 def _why(ref: EntityRef, deleted: set[EntityRef], exits: set[EntityRef]) -> str:

@@ -19,35 +19,44 @@ class _Entry:
 
 
 class InstanceCache:
-    """Instances by (event id, processor name), bounded in number and in the bytes of their events' bodies."""
+    """Instances by (event's seq, processor name), bounded in number and in the bytes of their events' bodies.
+
+    Runs come about in the order of their events. So if routing is far ahead, what is here is needed sooner than what
+    comes; only what was passed over (its run stands for a newer event, or another process has it) makes room.
+    """
 
     def __init__(self, max_instances: int = MAX_INSTANCES, max_body_bytes: int = MAX_BODY_BYTES) -> None:
-        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._entries: OrderedDict[tuple[int, str], _Entry] = OrderedDict()
         self._max_instances = max_instances
         self._max_body_bytes = max_body_bytes
         self._body_bytes = 0
+        self._newest_taken = 0
 
-    def put(self, event_id: str, name: str, instance: AbstractWebhookProcessor, uses: int) -> None:
-        """Keep an instance for `uses` runs (one for each resource config)."""
-        self.discard(event_id, name)
-        self._entries[event_id, name] = _Entry(instance, uses)
-        self._body_bytes += len(instance.event.body)
-        while len(self._entries) > self._max_instances or self._body_bytes > self._max_body_bytes:
-            _, evicted = self._entries.popitem(last=False)
-            self._body_bytes -= len(evicted.instance.event.body)
+    def put(self, seq: int, name: str, instance: AbstractWebhookProcessor, uses: int) -> None:
+        """Keep an instance for `uses` runs (one for each resource config), if there is room."""
+        self.discard(seq, name)
+        size = len(instance.event.body)
+        while len(self._entries) >= self._max_instances or self._body_bytes + size > self._max_body_bytes:
+            oldest = next(iter(self._entries), None)
+            if oldest is None or oldest[0] >= self._newest_taken:
+                return
+            self.discard(*oldest)
+        self._entries[seq, name] = _Entry(instance, uses)
+        self._body_bytes += size
 
-    def take(self, event_id: str, name: str) -> AbstractWebhookProcessor | None:
-        """The instance, for one of its runs; None if it is not here (any more)."""
-        entry = self._entries.get((event_id, name))
+    def take(self, seq: int, name: str) -> AbstractWebhookProcessor | None:
+        """The instance, for one of its runs; None if it is not here."""
+        self._newest_taken = max(self._newest_taken, seq)
+        entry = self._entries.get((seq, name))
         if entry is None:
             return None
         entry.uses -= 1
         if entry.uses <= 0:
-            self.discard(event_id, name)
+            self.discard(seq, name)
         return entry.instance
 
-    def discard(self, event_id: str, name: str) -> None:
+    def discard(self, seq: int, name: str) -> None:
         """Forget an instance, as after a failure: the next attempt begins with a fresh one."""
-        entry = self._entries.pop((event_id, name), None)
+        entry = self._entries.pop((seq, name), None)
         if entry is not None:
             self._body_bytes -= len(entry.instance.event.body)

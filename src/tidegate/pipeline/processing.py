@@ -46,6 +46,7 @@ from tidegate.core.traces import NO_TRACING, Tracing
 from tidegate.fetch import FetchStatusError
 from tidegate.pipeline.applying import StateApplier
 from tidegate.pipeline.attempts import Attempt
+from tidegate.pipeline.bounded import within
 from tidegate.pipeline.deadlines import Deadlines
 from tidegate.pipeline.faults import describe, settle_failure, settle_unloaded
 from tidegate.pipeline.instances import InstanceCache
@@ -153,17 +154,23 @@ class RunProcessor:
         self, registration: Registration, claim: RunClaim
     ) -> AbstractWebhookProcessor | Ignored | Rerouted:
         """The instance that routed the event, or a fresh one that was asked again."""
-        routes = claim.config == ROUTING_CONFIG
-        kept = None if routes else self.instances.take(claim.event.id, claim.processor)
+        if claim.config == ROUTING_CONFIG:
+            return await self._routed(registration, claim)
+        kept = self.instances.take(claim.event.seq, claim.processor)
         if kept is not None:
             return kept
         processor = self.registry.create(registration, claim.event)
-        async with asyncio.timeout(self.router.limits.timeout_seconds):
-            wanted = await self.router.wanted_by(processor, claim.processor)
-        if routes:
-            self.instances.put(claim.event.id, claim.processor, processor, uses=len(wanted.runs))
-            return Rerouted(wanted.runs, wanted.reason)
-        return processor if wanted.runs else Ignored(wanted.reason)
+        asked = self.router.configs_for(processor, claim.processor)
+        configs, reason = await within(self.router.limits.timeout_seconds, asked)
+        return processor if configs else Ignored(reason)
+
+    async def _routed(self, registration: Registration, claim: RunClaim) -> Rerouted:
+        """What a run does that asks a processor anew, because it failed when its event was routed."""
+        processor = self.registry.create(registration, claim.event)
+        asked = self.router.wanted_by(processor, claim.processor)
+        wanted = await within(self.router.limits.timeout_seconds, asked)
+        self.instances.put(claim.event.seq, claim.processor, processor, uses=len(wanted.runs))
+        return Rerouted(wanted.runs, wanted.reason)
 
     async def _guarded(
         self,
@@ -182,15 +189,15 @@ class RunProcessor:
                 await processor.after_processing()
                 return settlement
         except StaleClaimError:
-            await self._cancelled(processor)
+            await self._cancelled(processor, claim)
             raise
         except asyncio.CancelledError:
-            await self._cancelled(processor)
+            await self._cancelled(processor, claim)
             raise
         except Exception as error:  # noqa: BLE001 - an author's code may raise anything
             failure: Exception = error
             if deadline.expired:
-                await self._cancelled(processor)
+                await self._cancelled(processor, claim)
                 failure = TimeoutError(f"the run took more than {self.deadlines.seconds:g} s")
             return await self._failed(failure, processor, claim, attempt)
         except SystemExit as error:  # or one event would stop the whole service
@@ -200,7 +207,7 @@ class RunProcessor:
     async def _failed(
         self, error: Exception, processor: AbstractWebhookProcessor, claim: RunClaim, attempt: Attempt
     ) -> Settlement:
-        self.instances.discard(claim.event.id, claim.processor)
+        self.instances.discard(claim.event.seq, claim.processor)
         try:
             async with asyncio.timeout(self.limits.cancel_seconds):
                 await processor.on_error(error)
@@ -216,14 +223,14 @@ class RunProcessor:
             error, processor, claim, attempt.trail(), self.clock.now(), self.uniform, writes
         )
 
-    async def _cancelled(self, processor: AbstractWebhookProcessor) -> None:
+    async def _cancelled(self, processor: AbstractWebhookProcessor, claim: RunClaim) -> None:
         """Tell the author's code that its attempt was stopped; it must not be able to hold up the worker."""
-        self.instances.discard(processor.event.id, type(processor).__name__)
+        self.instances.discard(claim.event.seq, claim.processor)
         try:
             async with asyncio.timeout(self.limits.cancel_seconds):
                 await processor.cancel()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may raise anything
-            failed = ProcessorFailed(processor.event.id, type(processor).__name__, describe(error))
+            failed = ProcessorFailed(claim.event.id, claim.processor, describe(error))
             self.telemetry.emit(failed)
 
     async def _steps(
@@ -249,9 +256,7 @@ class RunProcessor:
         lease.mapped()
         plan = await self._plan(claim, proposal, attempt)
         writes = await self._write(claim, plan, attempt, lease)
-        refused = {write.ref for write in writes if write.action is WriteAction.REFUSED}
-        dropped = tuple(ref for ref in plan.dropped if ref not in refused)
-        return Completed(writes, dropped, version, attempt.trail())
+        return Completed(writes, plan.dropped, version, attempt.trail())
 
     async def _propose(
         self, processor: AbstractWebhookProcessor, claim: RunClaim, config: ResourceConfig, attempt: Attempt
@@ -329,11 +334,10 @@ class RunProcessor:
             outcomes = await self.applier.apply(changes, lease.holds)
         if any(isinstance(outcome, Overtaken) for outcome in outcomes):
             raise OvertakenError("a run that fetched later has written the entity")
-        writes = tuple(map(_written, wanted, outcomes))
         refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
         if refused:
-            raise RefusedWriteError(refused, writes)
-        return (*writes, *plan.kept)
+            raise RefusedWriteError(refused, tuple(map(_written, wanted, outcomes)))
+        return (*wanted, *plan.kept)
 
 
 def _written(wanted: EntityWrite, outcome: ChangeOutcome) -> EntityWrite:

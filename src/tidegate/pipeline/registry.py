@@ -13,8 +13,10 @@ class Registry:
     def __init__(self, integration: Integration, configs: Sequence[ResourceConfig]) -> None:
         self._integration = integration
         self._by_path: dict[str, list[Registration]] = {}
+        self._by_name: dict[tuple[str, str], Registration] = {}
         for registration in integration.registrations:
             self._by_path.setdefault(registration.path, []).append(registration)
+            self._by_name.setdefault((registration.path, registration.name), registration)
         self._configs = {config.id: config for config in configs}
         self._by_kind: dict[str, list[ResourceConfig]] = {}
         for config in configs:
@@ -29,7 +31,7 @@ class Registry:
 
     def find(self, path: str, name: str) -> Registration | None:
         """The registration that a stored run means, or None if the code has none such any more."""
-        return next((known for known in self.registrations(path) if known.name == name), None)
+        return self._by_name.get((path, name))
 
     def config(self, config_id: str) -> ResourceConfig | None:
         return self._configs.get(config_id)

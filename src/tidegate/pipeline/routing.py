@@ -1,11 +1,12 @@
 """Which runs an event asks for: every processor of its path is asked, and one that fails concerns itself alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tidegate.authoring import AbstractWebhookProcessor, Registration
 from tidegate.core.events import StoredEvent
 from tidegate.core.ports import Clock
+from tidegate.core.resources import ResourceConfig
 from tidegate.core.retry import jittered
 from tidegate.core.runs import ROUTING_CONFIG, EventClaim, Routing, RunRequest, lane_of
 from tidegate.core.signals import EventRouted, ProcessorFailed, Telemetry
@@ -75,31 +76,46 @@ class Router:
     async def _ask(self, registration: Registration, event: StoredEvent) -> Wanted:
         try:
             instance = self.registry.create(registration, event)
-            wanted = await within(self.limits.timeout_seconds, self.wanted_by(instance, registration.name))
+            asked = self.wanted_by(instance, registration.name)
+            wanted = await within(self.limits.timeout_seconds, asked)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may raise anything
             self.telemetry.emit(ProcessorFailed(event.id, registration.name, describe(error)))
             delay = jittered(registration.processor.initial_retry_delay_seconds, self.uniform)
             again = RunRequest(registration.name, ROUTING_CONFIG, "", None, None, delay, describe(error))
             return Wanted(runs=(again,))
         if wanted.runs:
-            self.instances.put(event.id, registration.name, instance, uses=len(wanted.runs))
+            self.instances.put(event.seq, registration.name, instance, uses=len(wanted.runs))
         return wanted
 
     async def wanted_by(self, instance: AbstractWebhookProcessor, name: str) -> Wanted:
         """Ask one processor instance. Raises what the author's code raises."""
-        event = instance.event
-        if not await instance.should_process_event(event):
-            return Wanted(reason=f"{name} does not want it")
-        kinds = list(await instance.get_matching_kinds(event))
-        configs = self.registry.configs_of(kinds)
+        configs, reason = await self.configs_for(instance, name)
         if not configs:
-            named = ", ".join(map(repr, kinds)) or "none"
-            return Wanted(reason=f"the mapping has no entry for the kinds of {name} ({named})")
+            return Wanted(reason=reason)
+        event = instance.event
         key = instance.resource_key(event)
         version = announced_by(instance, event.payload)
         return Wanted(
             tuple(
-                RunRequest(name, config.id, config.kind, key, lane_of(name, config.id, key), version=version)
-                for config in configs
+                [
+                    RunRequest(
+                        name, config.id, config.kind, key, lane_of(name, config.id, key), version=version
+                    )
+                    for config in configs
+                ]
             )
         )
+
+    async def configs_for(
+        self, instance: AbstractWebhookProcessor, name: str
+    ) -> tuple[Sequence[ResourceConfig], str]:
+        """The resource configs that a processor instance wants its event for, or why there are none."""
+        event = instance.event
+        if not await instance.should_process_event(event):
+            return (), f"{name} does not want it"
+        kinds = list(await instance.get_matching_kinds(event))
+        configs = self.registry.configs_of(kinds)
+        if configs:
+            return configs, ""
+        named = ", ".join(map(repr, kinds)) or "none"
+        return (), f"the mapping has no entry for the kinds of {name} ({named})"
