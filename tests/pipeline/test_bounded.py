@@ -38,6 +38,24 @@ def test_what_waits_goes_on_in_the_same_task() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_who_minds_is_told_before_it_waits(waits: bool) -> None:
+    async def run() -> None:
+        told: list[str] = []
+
+        async def code() -> None:
+            told.append("begun")
+            if waits:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            told.append("done")
+
+        await within(10, code(), lambda: told.append("waits"))
+        assert told == (["begun", "waits", "done"] if waits else ["begun", "done"])
+
+    asyncio.run(run())
+
+
 def test_what_waits_for_too_long_is_stopped() -> None:
     async def run() -> None:
         cleaned = []

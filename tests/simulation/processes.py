@@ -99,7 +99,9 @@ class Process:
         inside: set[asyncio.Task[Any]] = set(self.duties)
         if self.dispatcher is not None:
             inside |= (
-                self.dispatcher._routings | set(self.dispatcher._runs) | self.dispatcher.applier._requests
+                self.dispatcher._routings.tasks
+                | set(self.dispatcher._runs)
+                | self.dispatcher.applier._requests
             )
         return inside
 

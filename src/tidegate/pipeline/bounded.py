@@ -2,21 +2,28 @@
 
 import asyncio
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
 
 
-async def within(seconds: float, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+def nobody_minds() -> None:
+    """For coroutines whose waiting is no news."""
+
+
+async def within(
+    seconds: float, coroutine: Coroutine[Any, Any, ResultT], waits: Callable[[], None] = nobody_minds
+) -> ResultT:
     """The coroutine's result. Raises TimeoutError if it waits for longer.
 
-    It is begun at once; only if it has to wait for something, a timer is set.
+    It is begun at once; only if it has to wait for something, `waits` is called and a timer is set.
     """
     try:
         awaited = coroutine.send(None)
     except StopIteration as end:
         return end.value
+    waits()
     async with asyncio.timeout(seconds):
         return await _resumed(coroutine, awaited)
 

@@ -10,7 +10,7 @@ from tidegate.core.resources import ResourceConfig
 from tidegate.core.retry import jittered
 from tidegate.core.runs import ROUTING_CONFIG, EventClaim, Routing, RunRequest, lane_of
 from tidegate.core.signals import EventRouted, ProcessorFailed, Telemetry
-from tidegate.pipeline.bounded import within
+from tidegate.pipeline.bounded import nobody_minds, within
 from tidegate.pipeline.faults import describe
 from tidegate.pipeline.instances import InstanceCache
 from tidegate.pipeline.registry import Registry
@@ -47,8 +47,11 @@ class Router:
     uniform: Callable[[], float]
     limits: RoutingLimits = RoutingLimits()
 
-    async def route(self, claim: EventClaim) -> Routing:
-        """Never raises but for cancellation: what a processor raises becomes a run that asks it again."""
+    async def route(self, claim: EventClaim, waits: Callable[[], None] = nobody_minds) -> Routing:
+        """Never raises but for cancellation: what a processor raises becomes a run that asks it again.
+
+        `waits` is called whenever a processor does not answer at once, before it is waited for.
+        """
         event = claim.event
         if claim.expirations >= self.limits.max_expirations:
             return Routing(reason=f"routing it stopped the worker {claim.expirations} times", dead=True)
@@ -57,7 +60,7 @@ class Router:
         if claim.expirations:
             answers = [self._ask_apart(registration, claim) for registration in registrations]
         else:
-            answers = [await self._ask(registration, event) for registration in registrations]
+            answers = [await self._ask(registration, event, waits) for registration in registrations]
         runs = tuple(request for answer in answers for request in answer.runs)
         reason = "; ".join(answer.reason for answer in answers if answer.reason)
         if not registrations:
@@ -73,11 +76,11 @@ class Router:
         reason = f"the worker stopped {claim.expirations} times while it routed this event or others"
         return Wanted(runs=(RunRequest(registration.name, ROUTING_CONFIG, "", None, None, 0.0, reason),))
 
-    async def _ask(self, registration: Registration, event: StoredEvent) -> Wanted:
+    async def _ask(self, registration: Registration, event: StoredEvent, waits: Callable[[], None]) -> Wanted:
         try:
             instance = self.registry.create(registration, event)
             asked = self.wanted_by(instance, registration.name)
-            wanted = await within(self.limits.timeout_seconds, asked)
+            wanted = await within(self.limits.timeout_seconds, asked, waits)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an author's code may raise anything
             self.telemetry.emit(ProcessorFailed(event.id, registration.name, describe(error)))
             delay = jittered(registration.processor.initial_retry_delay_seconds, self.uniform)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tidegate.core.errors import EngineUnavailableError, StaleClaimError
 from tidegate.core.ports import Clock, Engine
-from tidegate.core.runs import EventClaim, Released, RunClaim, Settlement
+from tidegate.core.runs import Released, RunClaim, Settlement
 from tidegate.core.signals import Telemetry
 from tidegate.core.traces import Span
 from tidegate.pipeline.applying import StateApplier
@@ -20,6 +20,7 @@ from tidegate.pipeline.routing import Router
 from tidegate.worker.leases import Lease, LeaseKeeper
 from tidegate.worker.pauses import ProcessorPauses
 from tidegate.worker.reports import report
+from tidegate.worker.routings import Routings
 from tidegate.worker.traces import WorkTraces, conclude
 from tidegate.worker.wakeups import POLL_SECONDS, Wakeup
 
@@ -69,13 +70,18 @@ class Dispatcher:
     telemetry: Telemetry
     traces: WorkTraces
     limits: WorkerLimits = WorkerLimits()
-    _routings: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _routings: Routings = field(init=False)
     _runs: dict[asyncio.Task[object], RunClaim] = field(default_factory=dict[asyncio.Task[object], RunClaim])
     _asking: dict[int, RunClaim] = field(default_factory=dict[int, RunClaim])
     _routing_wakeup: Wakeup | None = None
     _run_wakeup: Wakeup | None = None
     _left: asyncio.Event = field(default_factory=asyncio.Event)
     _draining: bool = False
+
+    def __post_init__(self) -> None:
+        self._routings = Routings(
+            self.engine, self.router, self.clock, self.traces, lambda: _ring(self._routing_wakeup)
+        )
 
     @property
     def runs_in_hand(self) -> int:
@@ -89,9 +95,9 @@ class Dispatcher:
                 await wakeup.listen()
                 room = self.limits.routings - len(self._routings)
                 claims = await self.engine.claim_events(room) if room > 0 else []
-                for claim in claims:
-                    self._start_routing(claim)
-                if not claims:
+                if claims:
+                    self._routings.start(claims)
+                else:
                     await wakeup.wait()
         finally:
             await wakeup.close()
@@ -113,9 +119,10 @@ class Dispatcher:
         self._draining = True
         _ring(self._routing_wakeup)
         _ring(self._run_wakeup)
-        tasks: set[asyncio.Task[Any]] = {*self._routings, *self._runs}
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=limit_seconds)
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + limit_seconds
+        while tasks := {*self._routings.tasks, *self._runs}:  # a routing may begin another task
+            _, late = await asyncio.wait(tasks, timeout=max(ends_at - loop.time(), 0.0))
             for task in late:
                 task.cancel()
             if late:
@@ -165,21 +172,6 @@ class Dispatcher:
         if paused is not None:
             waits.append(paused)
         return max(min(waits), 0.01)
-
-    def _start_routing(self, claim: EventClaim) -> None:
-        task = asyncio.create_task(self._route(claim), name=f"tidegate-route-{claim.event.seq}")
-        self._routings.add(task)
-        task.add_done_callback(self._routing_ended)
-
-    def _routing_ended(self, task: asyncio.Task[None]) -> None:
-        self._routings.discard(task)
-        _ring(self._routing_wakeup)
-
-    async def _route(self, claim: EventClaim) -> None:
-        with self.traces.routing(claim) as span:
-            routing = await self.router.route(claim)
-            span.note(runs=len(routing.runs), reason=routing.reason)
-            await self._until_committed(lambda: self.engine.route(claim, routing), self._lease_end())
 
     def _start_run(self, claim: RunClaim, asked_at: float) -> None:
         self._asking[claim.token] = claim
@@ -258,9 +250,6 @@ class Dispatcher:
                 return await self.engine.refresh(lease.claim, lease.sent)
             except EngineUnavailableError:
                 await asyncio.sleep(SETTLE_PAUSE_SECONDS)
-
-    def _lease_end(self) -> float:
-        return self.clock.monotonic() + self.engine.lease_seconds
 
     async def _until_committed(self, verb: Callable[[], Awaitable[bool]], ends_at: float) -> bool:
         """Call a verb of the engine until it commits or the lease is over: another worker takes it up then."""

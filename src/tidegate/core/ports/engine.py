@@ -1,6 +1,6 @@
 """The durable store of events, runs and what was written."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
@@ -78,7 +78,7 @@ class Engine(Protocol):
         """
         ...
 
-    async def route(self, claim: EventClaim, routing: Routing) -> bool:
+    def route(self, claim: EventClaim, routing: Routing) -> Awaitable[bool]:
         """Settle the routing of an event: create, or coalesce into, the runs it asks for. False if stale
         (another claim was given since, or the event is not QUEUED any more).
 
@@ -87,6 +87,8 @@ class Engine(Protocol):
         version if that is higher; nothing else of it changes); else, if a run of the lane is CLAIMED, a HELD run is created; else a READY one. Without a
         lane: a READY run of its own. A new run is due after the request's delay and keeps its error as
         detail. No runs: the event is IGNORED with the reason (DEAD if `routing.dead`).
+
+        Call it for many events, and then wait for all answers: what is asked for together is committed together.
         """
         ...
 

@@ -1,5 +1,6 @@
 """The server engine: PostgreSQL, shared by any number of processes on any number of machines."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -191,8 +192,8 @@ class PostgresEngine:
             await claim_events(self._verbs, await self._horizon.look(self._verbs), limit) for limit in limits
         ]
 
-    async def route(self, claim: EventClaim, routing: Routing) -> bool:
-        return await self._routings.commit((claim, routing))
+    def route(self, claim: EventClaim, routing: Routing) -> asyncio.Future[bool]:
+        return self._routings.order((claim, routing))
 
     async def _route(self, calls: Sequence[tuple[EventClaim, Routing]]) -> Sequence[bool]:
         done = await route(self._verbs, calls)

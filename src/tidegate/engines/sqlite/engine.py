@@ -152,8 +152,8 @@ class SqliteEngine:
             self._wakeups.expect(Work.EVENTS, optional_time(lent.next_due_us))
         return lent.claims
 
-    async def route(self, claim: EventClaim, routing: Routing) -> bool:
-        return await self._writer.commit(lambda tx: route(tx, claim, routing), quick=True, durable=False)
+    def route(self, claim: EventClaim, routing: Routing) -> asyncio.Future[bool]:
+        return self._writer.commit(lambda tx: route(tx, claim, routing), quick=True, durable=False)
 
     async def claim_runs(self, limit: int, excluding: Collection[str] = ()) -> list[RunClaim]:
         if limit <= 0:
