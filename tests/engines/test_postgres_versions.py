@@ -109,7 +109,16 @@ def test_what_was_released_does_not_change() -> None:
     assert tuple(map(digest_of, previous("any").migrations)) == MIGRATIONS
 
 
-@pytest.mark.parametrize("name", list(ENGINE_CASES)[::2])
+MENDED_SINCE = frozenset(
+    {
+        "what_an_earlier_run_of_the_lane_wrote_late_stays_in_lineage",
+        "what_was_written_late_stays_in_lineage_whatever_a_newer_claim_planned",
+    }
+)
+"""What the older release did wrong, and does until it is replaced."""
+
+
+@pytest.mark.parametrize("name", [name for name in ENGINE_CASES if name not in MENDED_SINCE][::2])
 def test_the_previous_verbs_conform_on_the_present_tables(name: str) -> None:
     """Half of the suite, for the sake of time."""
     asyncio.run(ENGINE_CASES[name](_of_the_previous_release))

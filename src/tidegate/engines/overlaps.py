@@ -59,6 +59,14 @@ def came_between(stamp: Stamp, claim: RunClaim) -> bool:
     return stamp.order > claim.token and stamp.run_id != claim.run_id
 
 
+def came_late(stamp: Stamp, lane: str | None, claim: RunClaim) -> bool:
+    """True if an earlier claim of the run or its lane (`lane`: that of the stamp's run) wrote after this one was
+    given, which `refresh` tells: what this one plans for the entity does not count, since the late write lies over it.
+    """
+    own = stamp.run_id == claim.run_id or (lane is not None and lane == claim.lane)
+    return own and stamp.order > claim.token
+
+
 def overlaps(stamp: Stamp, digest: bytes, claim: RunClaim) -> bool:
     """True if another run settled a different write after the claim was given."""
     return came_between(stamp, claim) and stamp.digest != digest

@@ -341,6 +341,34 @@ async def a_late_write_refreshes_whom_it_overwrote(it: Session) -> None:
 
 
 @cases.add
+async def what_was_written_late_stays_in_lineage_whatever_a_newer_claim_planned(it: Session) -> None:
+    stale = await it.claim_of(keyed("1"))
+    await it.stage(stale, ["a"])
+    it.lease_ends()
+    fresh = await it.claim()
+    assert (await it.stage(fresh, ["b"])).previous == {ref("a")}
+    await it.engine.refresh(stale, (upsert("a"),))
+    await it.complete(fresh, delete("a"), upsert("b"), dropped=["a"])
+    refresh = await it.claim()
+    assert (await it.stage(refresh, ["b"])).previous == {ref("a"), ref("b")}
+    await it.complete(refresh, delete("a"), upsert("b"), dropped=["a"])
+    assert (await it.stage(await it.claim_of(keyed("1")), ["b"])).previous == {ref("b")}
+
+
+@cases.add
+async def what_an_earlier_run_of_the_lane_wrote_late_stays_in_lineage(it: Session) -> None:
+    stale = await it.claim_of(keyed("1"))
+    await it.stage(stale, ["a"])
+    it.lease_ends()
+    await it.complete(await it.claim(), upsert("a"))
+    newer = await it.claim_of(keyed("1"))
+    assert (await it.stage(newer)).previous == {ref("a")}
+    await it.engine.refresh(stale, (upsert("a"),))
+    await it.complete(newer, delete("a"), dropped=["a"])
+    assert (await it.stage(await it.claim())).previous == {ref("a")}
+
+
+@cases.add
 async def a_late_write_overlaps_with_those_who_are_at_work(it: Session) -> None:
     stale = await it.claim_of(keyed("1"))
     it.lease_ends()

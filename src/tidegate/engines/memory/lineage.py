@@ -49,16 +49,23 @@ def _others(store: Store, claim: RunClaim, ref: EntityRef) -> tuple[Owner, ...]:
 
 
 def shrink(
-    store: Store, claim: RunClaim, settlement: Completed, overlapped: Collection[EntityRef]
+    store: Store,
+    claim: RunClaim,
+    settlement: Completed,
+    overlapped: frozenset[EntityRef],
+    late: frozenset[EntityRef],
 ) -> list[Owed]:
-    """Take out what this source does not write any more. Answers the refreshes that are owed because of it."""
+    """Take out what this source does not write any more. Answers the refreshes that are owed because of it.
+
+    What an earlier claim wrote `late` may be there again: the refresh that is owed has to find it in lineage.
+    """
     deleted = {write.ref for write in settlement.writes if write.action is WriteAction.DELETE}
     kept = {write.ref for write in settlement.writes if write.action is WriteAction.KEPT}
     owed: list[Owed] = []
     for ref in settlement.dropped:
-        if not _is_of_another_processor(store, claim, ref, overlapped):
+        if ref not in late and not _is_of_another_processor(store, claim, ref, overlapped):
             owed += _drop(store, claim, ref, kept=ref in kept)
-    for ref in deleted.difference(overlapped):
+    for ref in deleted - overlapped - late:
         rows = store.owners.get(ref, {})
         store.owners[ref] = {
             source: mark

@@ -18,6 +18,7 @@ from tidegate.engines.overlaps import (
     Owed,
     Stamp,
     came_between,
+    came_late,
     digest_of,
     one_a_run,
     overlaps,
@@ -43,10 +44,11 @@ def settle(store: Store, claim: RunClaim, settlement: Settlement) -> bool:
     ending = ending_of(settlement)
     _record_attempt(store, run, settlement, ending)
     overlapped = _overlapped(store, claim, ending.writes)
+    late = _late(store, claim, ending.writes)
     owed = _journal(store, claim, run, ending.writes)
     if isinstance(settlement, Completed):
         run.version = settlement.version
-        owed += shrink(store, claim, settlement, overlapped)
+        owed += shrink(store, claim, settlement, overlapped, late)
     if ending.delay_seconds is None:
         owed += spare(store, claim, run, {write.ref for write in ending.writes if changed(write)})
     _end(store, run, ending)
@@ -72,6 +74,17 @@ def _overlapped(store: Store, claim: RunClaim, writes: tuple[EntityWrite, ...]) 
     """Entities that another run wrote after the claim was given."""
     stamps = ((write.ref, store.stamps.get(write.ref)) for write in writes)
     return frozenset(ref for ref, stamp in stamps if stamp is not None and came_between(stamp, claim))
+
+
+def _late(store: Store, claim: RunClaim, writes: tuple[EntityWrite, ...]) -> frozenset[EntityRef]:
+    """Entities that an earlier claim wrote late."""
+    late: set[EntityRef] = set()
+    for write in writes:
+        stamp = store.stamps.get(write.ref)
+        run = None if stamp is None else store.runs.get(stamp.run_id)
+        if stamp is not None and came_late(stamp, None if run is None else run.lane, claim):
+            late.add(write.ref)
+    return frozenset(late)
 
 
 def _journal(store: Store, claim: RunClaim, run: RunRow, writes: tuple[EntityWrite, ...]) -> list[Owed]:

@@ -98,15 +98,23 @@ def note_writer(
 
 
 def shrink(
-    tx: Transaction, claim: RunClaim, settlement: Completed, overlapped: Collection[EntityRef]
+    tx: Transaction,
+    claim: RunClaim,
+    settlement: Completed,
+    overlapped: frozenset[EntityRef],
+    late: frozenset[EntityRef],
 ) -> list[Owed]:
-    """Take out what this source does not write any more. Answers the refreshes that are owed because of it."""
+    """Take out what this source does not write any more. Answers the refreshes that are owed because of it.
+
+    What an earlier claim wrote `late` may be there again: the refresh that is owed has to find it in lineage.
+    """
     deleted = {write.ref for write in settlement.writes if write.action is WriteAction.DELETE}
     kept = {write.ref for write in settlement.writes if write.action is WriteAction.KEPT}
     owed: list[Owed] = []
     for ref in settlement.dropped:
-        owed += _drop(tx, claim, ref, kept=ref in kept, overlapped=ref in overlapped)
-    for ref in deleted.difference(overlapped):
+        if ref not in late:
+            owed += _drop(tx, claim, ref, kept=ref in kept, overlapped=ref in overlapped)
+    for ref in deleted - overlapped - late:
         for writer in _writers(tx, ref):
             if writer.mark.event_seq <= claim.event.seq and not _is_at_work(tx, claim, writer):
                 tx.run(_DISOWN, (entity_id(tx, ref), writer.source_id))

@@ -21,6 +21,7 @@ from tidegate.engines.overlaps import (
     Owing,
     Stamp,
     came_between,
+    came_late,
     digest_of,
     one_a_run,
     overlaps,
@@ -62,6 +63,7 @@ _WRITE = (
     "INSERT INTO writes (seq, entity_id, run_id, event_seq, at_us, action, reason, document)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_LANE = "SELECT lane FROM runs WHERE id = ?"
 _OTHER = (
     "SELECT runs.processor, runs.config, runs.resource_key, runs.newest_seq, runs.token FROM runs"
     " JOIN events ON events.seq = runs.newest_seq WHERE runs.id = ?"
@@ -81,9 +83,9 @@ def settle(tx: Transaction, claim: RunClaim, settlement: Settlement) -> bool:
         trail=settlement.trail,
     ):
         return False
-    owed, overlapped = _journal(tx, claim, ending.writes)
+    owed, overlapped, late = _journal(tx, claim, ending.writes)
     if isinstance(settlement, Completed):
-        owed += shrink(tx, claim, settlement, overlapped)
+        owed += shrink(tx, claim, settlement, overlapped, late)
     if ending.delay_seconds is None:
         owed += spare(tx, claim, {write.ref for write in ending.writes if changed(write)})
     _end(tx, claim, ending, settlement.version if isinstance(settlement, Completed) else None)
@@ -140,13 +142,14 @@ def record_attempt(
 
 def _journal(
     tx: Transaction, claim: RunClaim, writes: tuple[EntityWrite, ...]
-) -> tuple[list[Owed], frozenset[EntityRef]]:
-    """Keep the writes. Answers the refreshes that are owed because of them, and the entities that another run
-    wrote after the claim was given.
+) -> tuple[list[Owed], frozenset[EntityRef], frozenset[EntityRef]]:
+    """Keep the writes. Answers the refreshes that are owed because of them, the entities that another run wrote
+    after the claim was given, and those that an earlier claim wrote late.
     """
     order = tx.counters.next_token() if any(changed(write) for write in writes) else 0
     owed: list[Owed] = []
     overlapped: set[EntityRef] = set()
+    late: set[EntityRef] = set()
     for write in writes:
         document = document_of(write.entity)
         row = tx.row(_ENTITY, write.ref)
@@ -155,13 +158,20 @@ def _journal(
         stamp = Stamp(*row[1:]) if row and row[1] else None
         if stamp is not None and came_between(stamp, claim):
             overlapped.add(write.ref)
+        if stamp is not None and stamp.order > claim.token and came_late(stamp, _lane(tx, stamp), claim):
+            late.add(write.ref)
         if not changed(write):
             continue
         digest = digest_of(write, document)
         if stamp is not None and overlaps(stamp, digest, claim):
             owed += _owed_by(tx, claim, write, digest, stamp)
         tx.run(STAMP, (order, digest, claim.run_id, entity))
-    return owed, frozenset(overlapped)
+    return owed, frozenset(overlapped), frozenset(late)
+
+
+def _lane(tx: Transaction, stamp: Stamp) -> str | None:
+    row = tx.row(_LANE, (stamp.run_id,))
+    return None if row is None else row[0]
 
 
 def _keep_write(

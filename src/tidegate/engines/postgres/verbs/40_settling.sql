@@ -33,6 +33,18 @@ CREATE FUNCTION overlapped(claim runs, blueprints text[], identifiers text[]) RE
     )
 $$;
 
+-- Which of these entities an earlier claim of the run or its lane stamped after the claim was given: that write came
+-- late, and lies over what this one planned.
+CREATE FUNCTION came_late(claim runs, blueprints text[], identifiers text[]) RETURNS bigint[] LANGUAGE sql AS $$
+    SELECT ARRAY(
+        SELECT entities.id FROM unnest(blueprints, identifiers) AS given (blueprint, identifier)
+        JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier
+        WHERE entities.stamp > claim.token AND (entities.run_id = claim.id OR EXISTS (
+            SELECT FROM runs WHERE runs.id = entities.run_id AND runs.lane = claim.lane
+        ))
+    )
+$$;
+
 -- Keep what a run wrote, and stamp what it changed. Answers the refreshes that are owed because of overlaps, which
 -- `tidegate.engines.overlaps` explains.
 CREATE FUNCTION journal(
@@ -96,9 +108,10 @@ CREATE FUNCTION run_of(mark_seq bigint, mark_processor text, its_config text) RE
 $$;
 
 -- Take out of lineage what a source does not write any more. Answers the refreshes that are owed because of it.
+-- What an earlier claim wrote late may be there again: the refresh that is owed has to find it in lineage.
 CREATE FUNCTION shrink(
     claim runs, dropped_blueprints text[], dropped_identifiers text[], blueprints text[], identifiers text[],
-    actions text[], refresh_lanes text[], stamped bigint[]
+    actions text[], refresh_lanes text[], stamped bigint[], late bigint[]
 ) RETURNS SETOF owed_refresh LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -123,6 +136,7 @@ BEGIN
             LEFT JOIN unnest(blueprints, identifiers, actions, refresh_lanes)
                 AS kept (blueprint, identifier, action, refresh_lane)
                 ON kept.blueprint = given.blueprint AND kept.identifier = given.identifier AND kept.action = 'kept'
+            WHERE entities.id <> ALL (late)
             ORDER BY given.place
         LOOP
             SELECT owners.*, sources.config INTO heir FROM owners JOIN sources ON sources.id = owners.source_id
@@ -146,8 +160,8 @@ BEGIN
         DELETE FROM owners USING unnest(blueprints, identifiers, actions) AS given (blueprint, identifier, action)
             JOIN entities ON entities.blueprint = given.blueprint AND entities.identifier = given.identifier
             CROSS JOIN sources
-        WHERE given.action = 'delete' AND entities.id <> ALL (stamped) AND owners.entity_id = entities.id
-            AND owners.event_seq <= claim.newest_seq AND sources.id = owners.source_id AND NOT EXISTS (
+        WHERE given.action = 'delete' AND entities.id <> ALL (stamped || late)
+            AND owners.entity_id = entities.id AND owners.event_seq <= claim.newest_seq AND sources.id = owners.source_id AND NOT EXISTS (
                 SELECT FROM runs WHERE id = run_of(owners.event_seq, owners.processor, sources.config)
                     AND id <> claim.id AND state IN ('ready', 'held', 'claimed')
             );
@@ -246,6 +260,7 @@ DECLARE
     low integer;  -- what a claim wrote and dropped stands together in the arrays
     high integer;
     stamped bigint[];
+    late bigint[];
     passed record;
     ended integer[] := '{}';
     began bigint[] := '{}';
@@ -305,6 +320,7 @@ BEGIN
         shrinks := it.completes AND (dropped.blueprints IS NOT NULL OR 'delete' = ANY (mine.actions));
         IF shrinks THEN
             stamped := overlapped(claim, mine.blueprints, mine.identifiers);
+            late := came_late(claim, mine.blueprints, mine.identifiers);
         END IF;
         IF mine.blueprints IS NOT NULL THEN
             owed := ARRAY(SELECT journal(now_us, claim, mine.blueprints, mine.identifiers, mine.actions, mine.reasons,
@@ -312,7 +328,7 @@ BEGIN
         END IF;
         IF shrinks THEN
             owed := owed || ARRAY(SELECT shrink(claim, dropped.blueprints, dropped.identifiers, mine.blueprints,
-                mine.identifiers, mine.actions, mine.refresh_lanes, stamped));
+                mine.identifiers, mine.actions, mine.refresh_lanes, stamped, late));
         END IF;
         IF may_spare AND it.delay_us IS NULL THEN
             owed := owed || ARRAY(SELECT spare(claim, mine.blueprints, mine.identifiers, mine.digests));
