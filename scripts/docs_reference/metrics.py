@@ -6,7 +6,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from scripts.docs_reference.blocks import table
 from tidegate.core.inspection import Backlog
-from tidegate.telemetry import Metrics
+from tidegate.telemetry import Durations, Metrics
 from tidegate.telemetry.metrics import StateGauges
 
 
@@ -30,7 +30,9 @@ def metrics_reference() -> str:
 
 def all_metrics() -> list[Metric]:
     """Every metric, in the order in which it was made."""
-    members = [member for member in vars(Metrics()).values() if isinstance(member, MetricWrapperBase)]
+    members = [
+        member for member in vars(Metrics(Durations())).values() if isinstance(member, MetricWrapperBase)
+    ]
     gauges = StateGauges(Backlog()).collect()
     return [
         *(_metric(member) for member in members),

@@ -18,7 +18,7 @@ from tidegate.config import load_settings
 from tidegate.core.networks import common_networks, parse_networks
 from tidegate.engines.memory import MemoryEngine
 from tidegate.ingress import IngressApp, IngressLimits, ListenerLimits, RateLimit
-from tidegate.telemetry import Fanout, Metrics
+from tidegate.telemetry import Durations, Fanout, Metrics
 
 MADE_OF_SEVERAL = {"path_rate", "sender_rate", "proxies", "shared_networks"}
 
@@ -141,7 +141,7 @@ def test_refusals_and_connections_are_counted(tmp_path: Path) -> None:
     }
     integration = integration_of(tmp_path)
     integration.add_webhook_processor("/narrow", Ticket)
-    settings, clock, metrics = settings_of(said), SystemClock(), Metrics()
+    settings, clock, metrics = settings_of(said), SystemClock(), Metrics(Durations())
 
     async def scenario() -> str:
         engine = MemoryEngine(clock)

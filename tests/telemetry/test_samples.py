@@ -10,13 +10,16 @@ from tidegate.core.runs import Step, StepName
 from tidegate.core.samples import Process, Sample
 from tidegate.core.signals import AttemptEnded, DependencyPaused, RunSettled
 from tidegate.engines.memory import MemoryEngine
-from tidegate.telemetry import Fanout, OverviewReader, SampleKeeper, SampleRoll
+from tidegate.telemetry import Durations, Fanout, OverviewReader, SampleKeeper, SampleRoll
 from tidegate.testing.clock import START, FakeClock
 
 
-def keeper_of(engine: MemoryEngine, clock: FakeClock, name: str = "one") -> SampleKeeper:
+def keeper_of(engine: MemoryEngine, clock: FakeClock, name: str = "one") -> tuple[SampleKeeper, Fanout]:
+    """The keeper of a process's samples, and whom to tell what happens there."""
+    durations = Durations()
+    roll = SampleRoll(durations)
     process = Process(name, "worker", "machine", 7, START)
-    return SampleKeeper(engine, clock, process, SampleRoll(), lambda: 3)
+    return SampleKeeper(engine, clock, process, roll, lambda: 3), Fanout(durations, roll)
 
 
 def settled(outcome: str, detail: str = "", run_id: int = 1, event_count: int = 1) -> RunSettled:
@@ -25,8 +28,9 @@ def settled(outcome: str, detail: str = "", run_id: int = 1, event_count: int = 
 
 def test_every_signal_has_a_part_in_the_sample() -> None:
     for signal in ONE_OF_EACH:
-        roll = SampleRoll()
-        Fanout(roll).emit(signal)
+        durations = Durations()
+        roll = SampleRoll(durations)
+        Fanout(durations, roll).emit(signal)
         tally = roll.take()
         assert tally.counts or tally.timings or tally.errors or roll.paused, signal
 
@@ -35,11 +39,11 @@ def test_the_overview_tells_what_happened() -> None:
     async def check() -> None:
         clock = FakeClock()
         engine = MemoryEngine(clock)
-        keeper = keeper_of(engine, clock)
+        keeper, telemetry = keeper_of(engine, clock)
         for signal in ONE_OF_EACH:
-            Fanout(keeper.roll).emit(signal)
-        Fanout(keeper.roll).emit(settled("completed", event_count=4))
-        Fanout(keeper.roll).emit(settled("retry", "gave up after 3 attempts: it answered 502", run_id=8))
+            telemetry.emit(signal)
+        telemetry.emit(settled("completed", event_count=4))
+        telemetry.emit(settled("retry", "gave up after 3 attempts: it answered 502", run_id=8))
         clock.advance(10)
         await keeper.keep_one()
         overview = await OverviewReader(engine, clock).read()
@@ -83,12 +87,12 @@ def test_what_cannot_be_kept_now_is_kept_with_the_next_sample() -> None:
     async def check() -> None:
         clock = FakeClock()
         engine = MemoryEngine(clock)
-        keeper = keeper_of(engine, clock)
-        Fanout(keeper.roll).emit(AttemptEnded("issue", (Step(StepName.FETCH, 0.1),)))
+        keeper, telemetry = keeper_of(engine, clock)
+        telemetry.emit(AttemptEnded("issue", (Step(StepName.FETCH, 0.1),)))
         engine.outage = "the disk is full"
         clock.advance(5)
         await keeper.keep_one()
-        Fanout(keeper.roll).emit(AttemptEnded("issue", (Step(StepName.FETCH, 0.1),)))
+        telemetry.emit(AttemptEnded("issue", (Step(StepName.FETCH, 0.1),)))
         engine.outage = None
         clock.advance(5)
         await keeper.keep_one()
@@ -106,11 +110,12 @@ def test_a_pause_lasts_until_it_is_over() -> None:
     async def check() -> None:
         clock = FakeClock()
         engine = MemoryEngine(clock)
-        keeper, reader = keeper_of(engine, clock), OverviewReader(engine, clock)
+        keeper, telemetry = keeper_of(engine, clock)
+        reader = OverviewReader(engine, clock)
         seen: list[list[str]] = []
         for signal in (DependencyPaused("a", True, "502"), None, DependencyPaused("a", False, "")):
             if signal is not None:
-                Fanout(keeper.roll).emit(signal)
+                telemetry.emit(signal)
             clock.advance(5)
             await keeper.keep_one()
             seen.append([pause.name for pause in (await reader.read()).paused])
@@ -131,7 +136,8 @@ def test_the_engine_is_read_once_a_second_and_only_what_is_new() -> None:
                 return await super().samples(since)
 
         engine = Counting(clock)
-        keeper, reader = keeper_of(engine, clock), OverviewReader(engine, clock)
+        keeper, _ = keeper_of(engine, clock)
+        reader = OverviewReader(engine, clock)
         await keeper.keep_one()
         clock.advance(5)
         first, again = await asyncio.gather(reader.read(), reader.read())
@@ -147,9 +153,9 @@ def test_two_processes_and_a_reader_elsewhere() -> None:
     async def check() -> None:
         clock = FakeClock()
         engine = MemoryEngine(clock)
-        one, two = keeper_of(engine, clock, "one"), keeper_of(engine, clock, "two")
-        for keeper in (one, two):
-            Fanout(keeper.roll).emit(settled("completed"))
+        (one, tell_one), (two, tell_two) = (keeper_of(engine, clock, name) for name in ("one", "two"))
+        for telemetry in (tell_one, tell_two):
+            telemetry.emit(settled("completed"))
         clock.advance(5)
         await one.keep_one()
         await two.keep_one(leaving=True)

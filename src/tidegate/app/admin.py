@@ -17,7 +17,7 @@ from tidegate.console.admin import MetricsPage
 from tidegate.core.ports import Clock, WholeEngine
 from tidegate.pipeline.replaying import replay
 from tidegate.targets.catalog import CatalogTarget, catalog_routes
-from tidegate.telemetry import Metrics, OverviewReader
+from tidegate.telemetry import Durations, Metrics, OverviewReader
 
 
 def admin_application(
@@ -85,7 +85,7 @@ async def console_alone(settings: Settings, mapping_file: Path) -> AsyncGenerato
             settings,
             SystemClock(),
             name=name or "console",
-            metrics=Metrics(),
+            metrics=Metrics(Durations()),
             reasons=list,
             paused=dict,
             mapping_file=mapping_file,

@@ -35,6 +35,7 @@ from tidegate.mapping import JqMapper, MappingFile, read_mapping
 from tidegate.pipeline.processing import RunLimits
 from tidegate.targets.catalog import CatalogTarget
 from tidegate.telemetry import (
+    Durations,
     Fanout,
     LogLines,
     Metrics,
@@ -81,14 +82,13 @@ async def composed(
     check_target(settings)
     if station.metrics is not None:
         share_metrics(station.metrics, station.name)
-    shared = station.metrics is not None
-    metrics = Metrics(asyncio.get_running_loop().call_later if shared else None)
-    condition, roll = Condition(), SampleRoll()
+    durations = Durations(asyncio.get_running_loop().call_later)
+    metrics, roll, condition = Metrics(durations), SampleRoll(durations), Condition()
     page = metrics if station.metrics is None else SharedMetrics(station.metrics)
-    clock, telemetry = SystemClock(), Fanout(metrics, LogLines(), roll)
+    clock, telemetry = SystemClock(), Fanout(durations, metrics, LogLines(), roll)
     hosts, process = HostBreakers(clock, telemetry), this_process(station.name)
     async with AsyncExitStack() as stack:
-        stack.callback(metrics.hand_on)
+        stack.callback(durations.hand_on)
         tracing = await open_tracing(stack, settings, process)
         http = await stack.enter_async_context(fetch_client(settings, hosts, clock))
         integration.bind(settings.integration.config, http)  # verifiers need it too

@@ -3,7 +3,7 @@
 A bucket's bounds are a quarter of an octave apart: a quantile is off by 9 % at most.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -37,11 +37,15 @@ class Histogram:
     def count(self) -> int:
         return sum(self.counts.values())
 
-    def observe(self, seconds: float) -> None:
-        """Count one duration."""
-        bucket = bucket_of(seconds)
-        self.counts[bucket] = self.counts.get(bucket, 0) + 1
-        self.total_seconds += seconds
+    def observe(self, *ascending: float) -> None:
+        """Count durations, the shortest first."""
+        below = 0
+        while below < len(ascending):
+            bucket = bucket_of(ascending[below])
+            end = len(ascending) if bucket == LAST_BUCKET else bisect_right(ascending, _BOUNDS[bucket], below)
+            self.counts[bucket] = self.counts.get(bucket, 0) + end - below
+            below = end
+        self.total_seconds += sum(ascending)
 
     def add(self, counts: Iterable[tuple[int, int]], total_seconds: float) -> None:
         """Count what another histogram counted."""

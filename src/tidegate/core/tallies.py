@@ -44,10 +44,9 @@ class Tally:
         """Something came about."""
         self.counts[key] = self.counts.get(key, 0) + by
 
-    def time(self, what: str, kind: str, seconds: float) -> None:
-        """Something took so long."""
-        histogram = self.timings.get((what, kind)) or self._histogram(what, kind)
-        histogram.observe(seconds)
+    def time(self, what: str, kind: str, *ascending: float) -> None:
+        """Something took so long, once or several times."""
+        self._histogram(what, kind).observe(*ascending)
 
     def _histogram(self, what: str, kind: str) -> Histogram:
         histogram = self.timings.get((what, kind))

@@ -1,9 +1,13 @@
-"""Subscribers of signals: metrics, log lines, and the samples of which overviews are made."""
+"""Subscribers of signals: metrics, log lines, and the samples of which overviews are made.
+
+The histograms of metrics and samples get theirs of `Durations`, which is to be a subscriber beside them.
+"""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from tidegate.core.signals import Signal, Takes
+from tidegate.telemetry.durations import Durations
 from tidegate.telemetry.logs import LogLines, configure_logging
 from tidegate.telemetry.metrics import Metrics
 from tidegate.telemetry.overviews import OverviewReader
@@ -34,6 +38,7 @@ class Fanout:
 
 
 __all__ = [
+    "Durations",
     "Fanout",
     "LogLines",
     "Metrics",

@@ -1,76 +1,111 @@
-"""Durations on their way into histograms: folded where they come about, handed on together now and then.
+"""Durations on their way into histograms: kept as they come, and sorted into the buckets together now and then.
 
-`observe` of a histogram goes through its buckets and a lock, ten times for each event; folding costs a look-up.
+An event has ten of them, for two sorts of histograms. Keeping one costs a look-up; of many, sorted, each bucket's
+share is found at once.
 """
 
-from bisect import bisect_left
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from prometheus_client import Histogram
+
+from tidegate.core.runs import WriteAction
+from tidegate.core.signals import (
+    AttemptEnded,
+    BatchApplied,
+    EntityWritten,
+    EventAccepted,
+    EventRouted,
+    Takes,
+)
 
 HANDED_ON_AFTER_SECONDS = 0.1
 """How old what other processes see of this one may be, and how much of it a kill may cost."""
 
+WRITTEN = (WriteAction.UPSERT, WriteAction.DELETE)
+"""What makes the catalog fresh."""
+
 CallLater = Callable[[float, Callable[[], None]], object]
+Observe = Callable[[str, str, Sequence[float]], None]
+"""Takes durations, the shortest first, of what (a step, `commit`, `routing`, `target` or `freshness`) and kind."""
 
 
-class FoldedHistogram(Histogram):
+class SortedHistogram(Histogram):
     """A histogram that takes many observations at once."""
 
-    def add(self, counts: Sequence[int], total_seconds: float) -> None:
-        """Add so many observations to each bucket, which took so long in all."""
-        for bucket, count in zip(self._buckets, counts, strict=True):  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
-            if count:
-                bucket.inc(count)  # pyright: ignore[reportUnknownMemberType]
-        self._sum.inc(total_seconds)  # pyright: ignore[reportUnknownMemberType]
-
-    @property
-    def bounds(self) -> list[float]:
-        """The longest duration of each bucket."""
-        return self._upper_bounds
+    def observe_all(self, ascending: Sequence[float]) -> None:
+        """Observe durations, the shortest first."""
+        below = 0
+        for bucket, bound in zip(self._buckets, self._upper_bounds, strict=True):  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
+            reached = bisect_right(ascending, bound, below)
+            if reached > below:
+                bucket.inc(reached - below)  # pyright: ignore[reportUnknownMemberType]
+            below = reached
+        self._sum.inc(sum(ascending))  # pyright: ignore[reportUnknownMemberType]
 
 
-@dataclass(eq=False, slots=True)
-class _Fold:
-    histogram: FoldedHistogram
-    bounds: list[float]
-    counts: list[int]
-    total_seconds: float = 0.0
-
-
-@dataclass(eq=False, slots=True)
 class Durations:
-    """What was observed since it was handed on last.
+    """A subscriber that keeps durations, and hands them on to those that asked for them.
 
     `call_later` is the event loop's, where others may look at the histograms at any time; without it, whoever looks
     asks to `hand_on` first.
     """
 
-    call_later: CallLater | None = None
-    _folds: dict[tuple[object, ...], _Fold] = field(default_factory=dict[tuple[object, ...], _Fold])
-    _due: bool = False
+    def __init__(self, call_later: CallLater | None = None) -> None:
+        self._call_later = call_later
+        self._takers: list[Observe] = []
+        self._kept: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self._due = False
 
-    def observe(self, histogram: FoldedHistogram, seconds: float, *labels: str) -> None:
-        """Count one duration."""
-        key = (histogram, *labels)
-        fold = self._folds.get(key)
-        if fold is None:
-            fold = self._folds[key] = _begin(histogram.labels(*labels) if labels else histogram)
-        fold.counts[bisect_left(fold.bounds, seconds)] += 1
-        fold.total_seconds += seconds
-        if not self._due and self.call_later is not None:
-            self._due = True
-            self.call_later(HANDED_ON_AFTER_SECONDS, self.hand_on)
+    @property
+    def takes(self) -> Takes:
+        """All that took some time."""
+        return {
+            EventAccepted: self._accepted,
+            EventRouted: self._routed,
+            AttemptEnded: self._attempt_ended,
+            EntityWritten: self._written,
+            BatchApplied: self._applied,
+        }
+
+    def hand_to(self, taker: Observe) -> None:
+        """From now on."""
+        self._takers.append(taker)
 
     def hand_on(self) -> None:
-        """Let the histograms have all of it."""
+        """Let the takers have all of it."""
         self._due = False
-        for fold in self._folds.values():
-            if any(fold.counts):
-                fold.histogram.add(fold.counts, fold.total_seconds)
-                fold.counts, fold.total_seconds = [0] * len(fold.bounds), 0.0
+        kept, self._kept = self._kept, defaultdict(list)
+        for (what, kind), durations in kept.items():
+            durations.sort()
+            for take in self._takers:
+                take(what, kind, durations)
 
+    def _expect(self) -> None:
+        if not self._due and self._call_later is not None:
+            self._due = True
+            self._call_later(HANDED_ON_AFTER_SECONDS, self.hand_on)
 
-def _begin(histogram: FoldedHistogram) -> _Fold:
-    return _Fold(histogram, histogram.bounds, [0] * len(histogram.bounds))
+    def _accepted(self, signal: EventAccepted) -> None:
+        if not signal.duplicate:
+            self._kept["commit", ""].append(signal.commit_seconds)
+            self._expect()
+
+    def _routed(self, signal: EventRouted) -> None:
+        self._kept["routing", ""].append(signal.duration_seconds)
+        self._expect()
+
+    def _attempt_ended(self, signal: AttemptEnded) -> None:
+        for step in signal.steps:
+            self._kept[step.name, signal.kind].append(step.duration_seconds)
+        self._expect()
+
+    def _written(self, signal: EntityWritten) -> None:
+        if signal.action in WRITTEN:
+            self._kept["freshness", signal.kind].append(signal.freshness_seconds)
+            self._expect()
+
+    def _applied(self, signal: BatchApplied) -> None:
+        self._kept["target", ""].append(signal.duration_seconds)
+        self._expect()

@@ -1,6 +1,6 @@
 """Signals as Prometheus metrics, named by the conventions of that field: base units, `_total` for counters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -10,9 +10,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from tidegate.core.inspection import Backlog
-from tidegate.core.runs import WriteAction
 from tidegate.core.signals import (
-    AttemptEnded,
     BatchApplied,
     ConnectionCut,
     ConnectionsOpen,
@@ -27,13 +25,11 @@ from tidegate.core.signals import (
     RunSettled,
     Takes,
 )
-from tidegate.telemetry.durations import CallLater, Durations, FoldedHistogram
+from tidegate.telemetry.durations import Durations, SortedHistogram
 
 _SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FRESHNESS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 
-
-_WRITTEN = (WriteAction.UPSERT, WriteAction.DELETE)
 
 _BACKLOG = (
     ("queued_events", "events_queued", "Events not yet routed."),
@@ -65,12 +61,13 @@ class StateGauges(Collector):
 class Metrics:
     """A subscriber that counts. Each instance has a registry of its own.
 
-    `call_later` is the event loop's, where another process shows what this one counts.
+    `durations` keeps what its histograms get.
     """
 
-    def __init__(self, call_later: CallLater | None = None) -> None:
+    def __init__(self, durations: Durations) -> None:
         self.registry = CollectorRegistry()
-        self._durations = Durations(call_later)
+        self._durations = durations
+        durations.hand_to(self._observe)
         self._children: dict[tuple[Counter, *tuple[str, ...]], Counter] = {}
         self._accepted = self._counter("events_accepted", "Events committed and answered with 202.", "path")
         self._duplicates = self._counter("events_duplicate", "Deliveries that were stored before.", "path")
@@ -117,7 +114,7 @@ class Metrics:
 
     @property
     def takes(self) -> Takes:
-        """All signals."""
+        """All that is counted."""
         return {
             EventAccepted: self._accept,
             EventRefused: self._refuse,
@@ -125,7 +122,6 @@ class Metrics:
             ConnectionCut: self._cut_one,
             EventRouted: self._route,
             ProcessorFailed: self._processor_failed,
-            AttemptEnded: self._attempt_ended,
             RunSettled: self._settle,
             EntityWritten: self._write,
             MappingWarned: self._warn,
@@ -139,14 +135,24 @@ class Metrics:
         """The media type of `exposition`."""
         return CONTENT_TYPE_LATEST
 
-    def hand_on(self) -> None:
-        """Let whoever shows what this process counted see all of it."""
-        self._durations.hand_on()
-
     def exposition(self, backlog: Backlog) -> bytes:
         """All metrics in Prometheus' text format, with the backlog as it is now."""
-        self.hand_on()
+        self._durations.hand_on()
         return generate_latest(self.registry) + generate_latest(StateGauges(backlog))
+
+    def _observe(self, what: str, kind: str, ascending: Sequence[float]) -> None:
+        match what:
+            case "commit":
+                histogram = self._commit
+            case "routing":
+                histogram = self._routing
+            case "target":
+                histogram = self._batches
+            case "freshness":
+                histogram = self._freshness.labels(kind)
+            case step:
+                histogram = self._steps.labels(step, kind)
+        histogram.observe_all(ascending)
 
     def _refuse(self, signal: EventRefused) -> None:
         self._child(self._refused, signal.path, str(signal.status), signal.reason).inc()
@@ -159,26 +165,18 @@ class Metrics:
 
     def _route(self, signal: EventRouted) -> None:
         self._child(self._routed, signal.path, "routed" if signal.runs else "ignored").inc()
-        self._durations.observe(self._routing, signal.duration_seconds)
 
     def _processor_failed(self, signal: ProcessorFailed) -> None:
         self._child(self._processor_errors, signal.processor).inc()
 
-    def _attempt_ended(self, signal: AttemptEnded) -> None:
-        for step in signal.steps:
-            self._durations.observe(self._steps, step.duration_seconds, step.name, signal.kind)
-
     def _write(self, signal: EntityWritten) -> None:
         self._child(self._writes, signal.blueprint, signal.action).inc()
-        if signal.action in _WRITTEN:
-            self._durations.observe(self._freshness, signal.freshness_seconds, signal.kind)
 
     def _warn(self, signal: MappingWarned) -> None:
         self._child(self._warnings, signal.kind).inc()
 
     def _apply(self, signal: BatchApplied) -> None:
         self._batched.inc(signal.changes)
-        self._durations.observe(self._batches, signal.duration_seconds)
 
     def _pause(self, signal: DependencyPaused) -> None:
         self._paused.labels(signal.name).set(1 if signal.paused else 0)
@@ -192,7 +190,6 @@ class Metrics:
             return
         self._child(self._accepted, signal.path).inc()
         self._child(self._bytes, signal.path).inc(signal.size_bytes)
-        self._durations.observe(self._commit, signal.commit_seconds)
 
     def _settle(self, signal: RunSettled) -> None:
         if signal.stale:
@@ -215,5 +212,5 @@ class Metrics:
 
     def _histogram(
         self, name: str, help_text: str, buckets: tuple[float, ...], *labels: str
-    ) -> FoldedHistogram:
-        return FoldedHistogram(f"tidegate_{name}", help_text, labels, buckets=buckets, registry=self.registry)
+    ) -> SortedHistogram:
+        return SortedHistogram(f"tidegate_{name}", help_text, labels, buckets=buckets, registry=self.registry)

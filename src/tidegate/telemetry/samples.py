@@ -4,7 +4,7 @@ An event costs it a few dictionary look-ups. What cannot be kept now is kept wit
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -12,11 +12,8 @@ import msgspec
 from tidegate.core.causes import cause_of
 from tidegate.core.errors import EngineUnavailableError
 from tidegate.core.ports import Clock, EngineOperations
-from tidegate.core.runs import WriteAction
 from tidegate.core.samples import Process, Stage
 from tidegate.core.signals import (
-    AttemptEnded,
-    BatchApplied,
     DependencyPaused,
     DutyFailed,
     EntityWritten,
@@ -29,6 +26,7 @@ from tidegate.core.signals import (
     Takes,
 )
 from tidegate.core.tallies import CountKey, ErrorKey, Tally
+from tidegate.telemetry.durations import Durations
 
 SAMPLE_SECONDS = 5.0
 
@@ -36,10 +34,12 @@ _FAILURES = frozenset({"retry", "dead", "rejected"})
 
 
 class SampleRoll:
-    """A subscriber that adds up what happened since it was last taken."""
+    """A subscriber that adds up what happened since it was last taken. `durations` keeps how long that took."""
 
-    def __init__(self) -> None:
+    def __init__(self, durations: Durations) -> None:
         self.tally = Tally()
+        self._durations = durations
+        durations.hand_to(self._observe)
         self.paused: dict[str, str] = {}
 
     @property
@@ -50,24 +50,25 @@ class SampleRoll:
             EventRefused: self._refused,
             EventRouted: self._routed,
             ProcessorFailed: self._processor_failed,
-            AttemptEnded: self._attempt_ended,
             RunSettled: self._settled,
             EntityWritten: self._written,
             MappingWarned: self._warned,
-            BatchApplied: self._applied,
             DependencyPaused: self._pause,
             DutyFailed: self._duty_failed,
         }
 
     def take(self) -> Tally:
         """What was added up; begins anew."""
+        self._durations.hand_on()
         taken, self.tally = self.tally, Tally()
         return taken
+
+    def _observe(self, what: str, kind: str, ascending: Sequence[float]) -> None:
+        self.tally.time(what, kind, *ascending)
 
     def _accepted(self, signal: EventAccepted) -> None:
         outcome = "duplicate" if signal.duplicate else "accepted"
         self.tally.count(CountKey(Stage.RECEIVED, outcome, signal.path))
-        self.tally.time("commit", "", signal.commit_seconds)
 
     def _refused(self, signal: EventRefused) -> None:
         self.tally.count(CountKey(Stage.RECEIVED, signal.reason, signal.path))
@@ -77,14 +78,9 @@ class SampleRoll:
         self.tally.count(CountKey(Stage.ROUTED, "routed" if signal.runs else "ignored", signal.path))
         if signal.runs:
             self.tally.count(CountKey(Stage.ASKED, "", signal.path), signal.runs)
-        self.tally.time("routing", "", signal.duration_seconds)
 
     def _processor_failed(self, signal: ProcessorFailed) -> None:
         self.tally.fail(ErrorKey(Stage.ROUTED, cause_of(signal.error), signal.processor), signal.event_id)
-
-    def _attempt_ended(self, signal: AttemptEnded) -> None:
-        for step in signal.steps:
-            self.tally.time(step.name, signal.kind, step.duration_seconds)
 
     def _settled(self, signal: RunSettled) -> None:
         outcome = "stale" if signal.stale else signal.outcome
@@ -100,14 +96,9 @@ class SampleRoll:
 
     def _written(self, signal: EntityWritten) -> None:
         self.tally.count(CountKey(Stage.WRITTEN, signal.action, "", "", signal.kind))
-        if signal.action in (WriteAction.UPSERT, WriteAction.DELETE):
-            self.tally.time("freshness", signal.kind, signal.freshness_seconds)
 
     def _warned(self, signal: MappingWarned) -> None:
         self.tally.count(CountKey(Stage.WARNED, "", "", "", signal.kind))
-
-    def _applied(self, signal: BatchApplied) -> None:
-        self.tally.time("target", "", signal.duration_seconds)
 
     def _pause(self, signal: DependencyPaused) -> None:
         if signal.paused:
