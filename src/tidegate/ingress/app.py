@@ -139,11 +139,10 @@ class IngressApp:
         if allowed and not is_within(parse_address(address), allowed):
             return Refusal(403, "forbidden-network", "this address may not send to this path")
         wait = 0
-        now = self._clock.monotonic()
         if self._sender_buckets is not None:
-            wait = self._sender_buckets.take(address_key(address), now)
+            wait = self._sender_buckets.take(address_key(address), self._clock.monotonic())
         if wait == 0 and registered.buckets is not None:
-            wait = registered.buckets.take("", now)
+            wait = registered.buckets.take("", self._clock.monotonic())
         if wait:
             return Refusal(429, "rate-limited", "too many requests: slow down", retry_after_seconds=wait)
         return None

@@ -15,40 +15,47 @@ class SenderGoneError(Exception):
 
 
 class BodyMemory:
-    """The bytes of all bodies in memory, counted against one limit."""
+    """The bytes of all bodies in memory, those that are free left out, counted against one limit."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
         self._held = 0
 
-    def resize(self, before: int, after: int) -> bool:
-        """A body grows (or goes, with `after` 0). False, and nothing is counted, if there is no room."""
-        change = max(after - FREE_BYTES, 0) - max(before - FREE_BYTES, 0)
-        if change > 0 and self._held + change > self._limit:
+    def take(self, count: int) -> bool:
+        """Count so many bytes. False, and nothing is counted, if there is no room."""
+        if self._held + count > self._limit:
             return False
-        self._held += change
+        self._held += count
         return True
+
+    def give_back(self, count: int) -> None:
+        """They are held no more."""
+        self._held -= count
 
 
 class BodyHold:
     """One request's share of the body memory; leaving the `with` block gives it back."""
 
+    __slots__ = ("_memory", "_size")
+
     def __init__(self, memory: BodyMemory) -> None:
         self._memory = memory
-        self._size = 0
+        self._size = FREE_BYTES
 
     def __enter__(self) -> "BodyHold":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._memory.resize(self._size, 0)
+        if self._size > FREE_BYTES:
+            self._memory.give_back(self._size - FREE_BYTES)
 
     def grow_to(self, size: int) -> bool:
         """Hold `size` bytes in all. False if there is no room for them."""
-        if size > self._size:
-            if not self._memory.resize(self._size, size):
-                return False
-            self._size = size
+        if size <= self._size:
+            return True
+        if not self._memory.take(size - self._size):
+            return False
+        self._size = size
         return True
 
 

@@ -15,7 +15,7 @@ class PathPolicy:
     Where several processors share the path, `verifiers` holds each distinct verifier once, and a request is
     accepted only if all of them accept it: an event is stored once and goes to every processor, so it must be
     good enough for the strictest. Empty `allowed_networks` lets everybody in. `rate` overrides
-    IngressLimits.path_rate, `max_body_bytes` its namesake.
+    IngressLimits.path_rate, `max_body_bytes` its namesake. `masked_headers`: those that the verifiers name.
     """
 
     path: str
@@ -24,3 +24,8 @@ class PathPolicy:
     allowed_networks: tuple[Network, ...] = ()
     rate: RateLimit | None = None
     max_body_bytes: int | None = None
+    masked_headers: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        named = (verifier.masked_headers for verifier in self.verifiers)
+        object.__setattr__(self, "masked_headers", frozenset[str]().union(*named))

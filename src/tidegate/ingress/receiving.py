@@ -39,6 +39,9 @@ _OFF_LOOP_BYTES = 64 * 1024
 _OFF_LOOP_DOCUMENT_BYTES = MIB
 """Larger documents are checked in a thread, so that walking them does not delay everybody else's answers."""
 
+_OPEN = Verified()
+"""What holds for a path without verifiers."""
+
 
 class EventStore(Protocol):
     """The one verb of the Engine port that the ingress needs."""
@@ -63,6 +66,8 @@ class Reception:
 
     async def take(self, request: Request, policy: PathPolicy, arriving: IncomingBody) -> Answer | Refusal:
         """Read a POST to a registered path and store it. Raises SenderGoneError."""
+        if not self.tracing.enabled:
+            return await self._take(request, policy, arriving)
         with self.tracing.span("receive", SpanKind.SERVER, request.headers, path=policy.path) as span:
             outcome = await self._take(request, policy, arriving)
             span.note(status=outcome.status)
@@ -79,7 +84,7 @@ class Reception:
             wire_body = await read_body(arriving, hold, self.limits, limit)
             if isinstance(wire_body, Refusal):
                 return wire_body
-            body = await self._unfold(wire_body, coding)
+            body = wire_body if isinstance(coding, Identity) else await self._unfold(wire_body, coding)
             if isinstance(body, Refusal):
                 return body
             if not hold.grow_to(len(body)):
@@ -97,36 +102,35 @@ class Reception:
             return Refusal(415, "unsupported-encoding", "Transfer-Encoding can be chunked, alone", close=True)
         return content_coding(request.headers.get("content-encoding", ""))
 
-    async def _unfold(self, body: bytes, coding: Identity | Compressed) -> bytes | Refusal:
-        match coding:
-            case Identity():
-                return body
-            case Compressed():
-                if len(body) > _OFF_LOOP_BYTES:
-                    return await asyncio.to_thread(decompress, body, coding, self.limits)
-                return decompress(body, coding, self.limits)
-            case _:
-                assert_never(coding)
+    async def _unfold(self, body: bytes, coding: Compressed) -> bytes | Refusal:
+        if len(body) > _OFF_LOOP_BYTES:
+            return await asyncio.to_thread(decompress, body, coding, self.limits)
+        return decompress(body, coding, self.limits)
 
     async def _store(
         self, request: Request, policy: PathPolicy, body: bytes, wire_body: bytes
     ) -> Answer | Refusal:
         """Verify, check and commit a body that is there."""
-        verified = await self._verify(request, policy, body, wire_body)
+        verified = await self._verify(request, policy, body, wire_body) if policy.verifiers else _OPEN
         if not isinstance(verified, Verified):
             return verified
         document = document_of(body, request.headers.get("content-type", ""), self.limits)
         if isinstance(document, Refusal):
             return document
-        if (refusal := await self._check(document)) is not None:
+        if len(document) > _OFF_LOOP_DOCUMENT_BYTES:
+            refusal = await asyncio.to_thread(check_document, document, self.limits)
+        else:
+            refusal = check_document(document, self.limits)
+        if refusal is not None:
             return refusal
-        signed_id = bounded_id(verified.delivery_id or "")
-        carried = self.tracing.carried()  # instead of the sender's, as W3C Trace Context asks of each hop
-        headers = {**_stored_headers(request, unfolded=body is not wire_body), **carried}
+        signed_id = bounded_id(verified.delivery_id) if verified.delivery_id else None
+        headers = _stored_headers(request, unfolded=body is not wire_body)
+        if self.tracing.enabled:  # instead of the sender's, as W3C Trace Context asks of each hop
+            headers = {**headers, **self.tracing.carried()}
         event = IncomingEvent(
             id=self.new_id(),
             path=policy.path,
-            headers=masked(headers, policy.verifiers),
+            headers=masked(headers, policy),
             body=body,
             received_at=self.clock.now(),
             trace_id=trace_id_of(headers.get("traceparent")),
@@ -134,16 +138,9 @@ class Reception:
         )
         return await self._commit(event)
 
-    async def _check(self, document: bytes) -> Refusal | None:
-        if len(document) > _OFF_LOOP_DOCUMENT_BYTES:
-            return await asyncio.to_thread(check_document, document, self.limits)
-        return check_document(document, self.limits)
-
     async def _verify(
         self, request: Request, policy: PathPolicy, body: bytes, wire_body: bytes
     ) -> Verified | Answer | Refusal:
-        if not policy.verifiers:
-            return Verified()
         signed = self.signed_request(request, policy, body)
         verdict = await verdict_on(policy.verifiers, signed, wire_body, self.limits.keys_timeout_seconds)
         match verdict:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tidegate.core.events import EventHeaders
-from tidegate.core.masking import masked_headers
+from tidegate.core.masking import is_secret_header
 from tidegate.core.verification import (
     MASKED,
     Challenge,
@@ -16,6 +16,7 @@ from tidegate.core.verification import (
     Verified,
     Verifier,
 )
+from tidegate.ingress.policy import PathPolicy
 
 
 async def verdict_on(
@@ -51,16 +52,19 @@ def challenge_in(verifiers: tuple[Verifier, ...], build: Callable[[], SignedRequ
     return None
 
 
-def masked(headers: dict[str, str], verifiers: tuple[Verifier, ...]) -> EventHeaders:
+def masked(headers: dict[str, str], policy: PathPolicy) -> EventHeaders:
     """The headers to store, names in lower case: once verified, secrets and signatures have done their work and are masked.
 
     Those that the verifiers name, and those whose name sounds like one: senders and proxies add more than one.
     """
-    if not verifiers:
+    if not policy.verifiers:
         return EventHeaders.of_lower(headers)
-    named = frozenset[str]().union(*(verifier.masked_headers for verifier in verifiers))
+    named = policy.masked_headers
     return EventHeaders.of_lower(
-        {name: MASKED if name in named else value for name, value in masked_headers(headers).items()}
+        {
+            name: MASKED if name in named or is_secret_header(name) else value
+            for name, value in headers.items()
+        }
     )
 
 
