@@ -16,7 +16,7 @@ BENCHES = {
     "scaling": "1, 2 and 4 worker processes on one PostgreSQL, with a third party that takes 50 ms",
     "ingress": "the ingress beside servers that do nothing",
     "mapping": "paths, operations and JQ",
-    "fetch": "the outgoing client",
+    "fetch": "the outgoing client, and Port's",
     "targets": "the embedded catalog in both of its databases, and Port's client with its stub",
     "console": "the console's pages over a million events, and what they cost the ingest",
     "pipeline": "the time that a real service takes, step by step",

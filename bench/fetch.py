@@ -1,8 +1,8 @@
-"""CPU per GET of a 6 KB issue: the outgoing client for origins that are trusted and that are not, beside bare aiohttp.
+"""CPU per GET of a 6 KB issue by the outgoing client, beside bare aiohttp; and per run that writes an issue to Port.
 
     python -m bench.fetch [--requests 5000] [--at-once 16] [--rounds 3]
 
-The third party runs in a process of its own and is not counted; the best round counts.
+The third party and Port are one process of its own and not counted; the best round counts.
 """
 
 import argparse
@@ -18,31 +18,45 @@ import uvloop
 
 from bench.compare.contenders import world_running
 from bench.contenders.bare import Quiet
+from bench.work import entity, issue
 from tidegate.app.clock import SystemClock
+from tidegate.core.entities import Entity
+from tidegate.core.ports import Upsert
+from tidegate.core.resources import TargetOptions
 from tidegate.fetch.calls import Call, FetchLimits
 from tidegate.fetch.client import FetchClient
 from tidegate.fetch.hosts import HostBreakers
 from tidegate.fetch.quick import QuickTransport
+from tidegate.pipeline.applying import StateApplier
+from tidegate.targets.port import PortTarget
 
-Get = Callable[[int], Awaitable[object]]
+Ask = Callable[[int], Awaitable[object]]
+
+Spent = tuple[float, float]
+"""Microseconds of CPU a request: all, and on the main thread."""
 
 
-async def cpu_us(get: Get, requests: int, at_once: int) -> float:
+async def cpu_us(ask: Ask, requests: int, at_once: int) -> Spent:
     numbers = iter(range(requests))
 
     async def caller() -> None:
         for number in numbers:
-            await get(number)
+            await ask(number)
 
-    began = time.process_time()
+    everywhere, here = time.process_time(), time.thread_time()
     await asyncio.gather(*(caller() for _ in range(at_once)))
-    return (time.process_time() - began) / requests * 1e6
+    everywhere, here = time.process_time() - everywhere, time.thread_time() - here
+    return everywhere / requests * 1e6, here / requests * 1e6
 
 
-async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
+async def measure(url: str, options: argparse.Namespace) -> dict[str, Spent]:
     clock = SystemClock()
     quick = QuickTransport(FetchLimits())
-    best: dict[str, float] = {}
+    port = PortTarget(
+        url, "id", "secret", integration_identifier="bench", integration_type="bench", options=TargetOptions()
+    )
+    applier = StateApplier(port, clock, Quiet())
+    best: dict[str, Spent] = {}
     async with (
         FetchClient(HostBreakers(clock, Quiet()), clock) as client,
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
@@ -57,16 +71,22 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, float]:
             call = Call("GET", f"{url}/issues/{number}")
             return (await quick.send(call)).json()
 
-        ways: dict[str, Get] = {
+        async def write(number: int) -> object:
+            return await applier.apply([Upsert(entities[number], fence=1)])
+
+        entities = [msgspec.convert(entity(issue(number, "1")), Entity) for number in range(options.requests)]
+        ways: dict[str, Ask] = {
             "integration.http.api(…).get_json": lambda number: api.get_json(f"issues/{number}"),
             "its transport (pyreqwest) alone": by_transport,
             "aiohttp alone": by_aiohttp,
+            "an upsert for Port, by its applier": write,
         }
         for _ in range(options.rounds + 1):  # the first warms up
-            for name, get in ways.items():
-                spent = await cpu_us(get, options.requests, options.at_once)
+            for name, ask in ways.items():
+                spent = await cpu_us(ask, options.requests, options.at_once)
                 best[name] = min(best.get(name, spent), spent)
     await quick.close()
+    await port.close()
     return best
 
 
@@ -82,7 +102,7 @@ def main() -> None:
         best = uvloop.run(measure(url, options))
     print(f"{options.requests} requests, {options.at_once} at once, best of {options.rounds} rounds")
     for name, spent in best.items():
-        print(f"{name:36}{spent:8.1f} µs CPU")
+        print(f"{name:36}{spent[0]:8.1f} µs CPU, {spent[1]:.1f} of them on the main thread")
 
 
 if __name__ == "__main__":
