@@ -19,6 +19,12 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
 async def forever() -> None:
     await asyncio.Event().wait()
 
@@ -26,7 +32,7 @@ async def forever() -> None:
 async def outcome(deadlines: Deadlines, seconds: float) -> tuple[str, float]:
     """What becomes of a block that takes so long, and when."""
     try:
-        with deadlines.begin():
+        with deadlines.begin(this_task()):
             await asyncio.sleep(seconds)
     except TimeoutError:
         return "late", now()
@@ -63,7 +69,7 @@ def test_one_timer_serves_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(loop, "call_at", counted)
         for _ in range(1000):
-            with deadlines.begin():
+            with deadlines.begin(this_task()):
                 pass
         assert timers == [10]
 
@@ -75,7 +81,7 @@ def test_who_is_cancelled_is_not_late() -> None:
         deadlines, begun = Deadlines(10), asyncio.Event()
 
         async def block() -> None:
-            with deadlines.begin():
+            with deadlines.begin(this_task()):
                 begun.set()
                 await forever()
 
@@ -94,7 +100,7 @@ def test_a_cancellation_at_the_same_time_is_not_swallowed() -> None:
         deadlines, begun = Deadlines(10), asyncio.Event()
 
         async def block() -> None:
-            with deadlines.begin() as deadline:
+            with deadlines.begin(this_task()) as deadline:
                 begun.set()
                 try:
                     await forever()
@@ -114,9 +120,7 @@ def test_what_comes_after_a_late_block_may_wait() -> None:
     async def scenario() -> None:
         deadlines = Deadlines(10)
         assert await outcome(deadlines, 20) == ("late", 10)
-        task = asyncio.current_task()
-        assert task is not None
-        assert task.cancelling() == 0
+        assert this_task().cancelling() == 0
         async with asyncio.timeout(5):
             await asyncio.sleep(1)
         assert await outcome(deadlines, 9) == ("done", 20)
@@ -126,7 +130,7 @@ def test_what_comes_after_a_late_block_may_wait() -> None:
 
 def test_other_errors_come_out_as_they_are() -> None:
     async def block() -> None:
-        with Deadlines(10).begin():
+        with Deadlines(10).begin(this_task()):
             try:
                 await forever()
             except asyncio.CancelledError:

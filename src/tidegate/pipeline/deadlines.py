@@ -3,11 +3,12 @@
 import asyncio
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 
 @dataclass(eq=False, slots=True)
 class Deadlines:
-    """A limit of so many `seconds`, for blocks of any task: `with deadlines.begin() as deadline: …`.
+    """A limit of so many `seconds`, for blocks of any task: `with deadlines.begin(task) as deadline: …`.
 
     Belongs to one event loop. What `asyncio.timeout` does, without a timer for each block: where blocks are many
     and hardly one of them takes so long, those cost more than they do.
@@ -19,10 +20,8 @@ class Deadlines:
     )  # in the order of their ends
     _timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> "Deadline":
-        """For a block of the current task: it is cancelled when its time is over, and the block raises TimeoutError."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - whoever has something to wait for is in a task
+    def begin(self, task: asyncio.Task[Any]) -> "Deadline":
+        """For a block of this task: it is cancelled when its time is over, and the block raises TimeoutError."""
         return Deadline(self, task, task.get_loop().time() + self.seconds, task.cancelling())
 
     def keep(self, deadline: "Deadline") -> None:
@@ -54,7 +53,7 @@ class Deadline:
     """When one block must have ended. `expired`: it had not."""
 
     deadlines: Deadlines
-    task: asyncio.Task[object]
+    task: asyncio.Task[Any]
     ends_at: float
     cancelling: int
     expired: bool = False

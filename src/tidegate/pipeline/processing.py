@@ -74,6 +74,11 @@ class RunLimits:
 class Hold(Protocol):
     """What the worker knows of the claim's lease."""
 
+    @property
+    def task(self) -> asyncio.Task[object]:
+        """The task in which the attempt is made."""
+        ...
+
     def holds(self) -> bool:
         """False if the lease may be over: nothing must be written any more."""
         ...
@@ -181,7 +186,7 @@ class RunProcessor:
     ) -> Settlement:
         """Run the steps within the time limit; call the author's hooks around them."""
         processor.retry_count = claim.failures
-        deadline = self.deadlines.begin()
+        deadline = self.deadlines.begin(lease.task)
         try:
             with deadline:
                 await processor.before_processing()

@@ -21,7 +21,7 @@ from tidegate.worker.leases import Lease, LeaseKeeper
 from tidegate.worker.pauses import ProcessorPauses
 from tidegate.worker.reports import report
 from tidegate.worker.routings import Routings
-from tidegate.worker.traces import WorkTraces, conclude
+from tidegate.worker.traces import WorkTraces
 from tidegate.worker.wakeups import POLL_SECONDS, Wakeup
 
 SETTLE_PAUSE_SECONDS = 0.2
@@ -150,11 +150,11 @@ class Dispatcher:
             (self.limits.in_hand - len(self._runs), self._runs.values()),
             key=itemgetter(0),
         )
-        if any(map(_is_suspicious, self._runs.values())):
-            free = 0
         if self.applier.breaker.is_open:
             # One run at a time probes the target, once its pause is over.
             free = 0 if self._runs or self._target_wait_seconds() > 0 else min(free, 1)
+        if free <= 0 or any(map(_is_suspicious, self._runs.values())):
+            return _Room(0, frozenset())
         busy = {claim.processor for claim in taken}
         idle = [name for name in self.processors if name not in busy]
         paused = self.pauses.paused()
@@ -175,7 +175,8 @@ class Dispatcher:
 
     def _start_run(self, claim: RunClaim, asked_at: float) -> None:
         self._asking[claim.token] = claim
-        self._keep(claim, self._run(claim, asked_at))
+        lease = self.leases.take(claim, asked_at, lambda: self._makes_room(claim))
+        lease.task = self._keep(claim, self._run(claim, lease))
 
     def _give_back(self, claim: RunClaim, asked_at: float) -> None:
         """A suspect came with it, which it must not be in hand with when that takes this process down."""
@@ -184,13 +185,16 @@ class Dispatcher:
         lease_end = asked_at + self.engine.lease_seconds
         self._keep(claim, self._until_committed(lambda: self.engine.settle(claim, back), lease_end))
 
-    def _keep(self, claim: RunClaim, work: Coroutine[Any, Any, object]) -> None:
+    def _keep(self, claim: RunClaim, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.create_task(work, name=f"tidegate-run-{claim.run_id}")
         self._runs[task] = claim
         task.add_done_callback(self._run_ended)
+        return task
 
     def _run_ended(self, task: asyncio.Task[object]) -> None:
-        self._asking.pop(self._runs.pop(task).token, None)
+        claim = self._runs.pop(task)
+        self._asking.pop(claim.token, None)
+        self.leases.drop(claim)
         self._left.set()
         _ring(self._run_wakeup)
 
@@ -204,20 +208,14 @@ class Dispatcher:
             self._left.clear()
             await self._left.wait()
 
-    async def _run(self, claim: RunClaim, asked_at: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine of ours always runs in a task
-        lease = self.leases.take(claim, asked_at, task.cancel, lambda: self._makes_room(claim))
-        try:
-            with self.traces.run(claim) as span:
-                settlement = await self._attempt(claim, lease, span)
-                if settlement is None:
-                    await self._came_late(lease)
-                else:
-                    conclude(span, settlement)
-                    await self._settle(claim, settlement, lease)
-        finally:
-            self.leases.drop(lease)
+    async def _run(self, claim: RunClaim, lease: Lease) -> None:
+        with self.traces.run(claim) as span:
+            settlement = await self._attempt(claim, lease, span)
+            if settlement is None:
+                await self._came_late(lease)
+            else:
+                self.traces.conclude(span, settlement)
+                await self._settle(claim, settlement, lease)
 
     async def _attempt(self, claim: RunClaim, lease: Lease, span: Span) -> Settlement | None:
         """The attempt's settlement; None if the lease is lost and there is nothing to settle."""

@@ -14,15 +14,15 @@ RENEWALS_PER_LEASE = 3
 class Lease:
     """What a worker knows of its claim's lease, by its own monotonic clock and never too long.
 
-    `sent` is what was sent to the target under it; `lose` is called if it is lost, `mapped` when the run needs
-    nothing more of the third party.
+    `sent` is what was sent to the target under it; `task`, which works under it, is cancelled if it is lost;
+    `mapped` is called when the run needs nothing more of the third party.
     """
 
     claim: RunClaim
     clock: Clock
     ends_at: float
-    lose: Callable[[], object]
     mapped: Callable[[], None]
+    task: asyncio.Task[object] = field(init=False)
     lost: bool = False
     sent: tuple[EntityWrite, ...] = ()
 
@@ -41,19 +41,17 @@ class LeaseKeeper:
     clock: Clock
     _leases: dict[int, Lease] = field(default_factory=dict[int, Lease])
 
-    def take(
-        self, claim: RunClaim, asked_at: float, lose: Callable[[], object], mapped: Callable[[], None]
-    ) -> Lease:
-        """Begin to keep a lease. `asked_at` is the monotonic time before the claim was asked for; `lose` is
-        called once if the lease is lost.
-        """
-        lease = Lease(claim, self.clock, asked_at + self.engine.lease_seconds, lose, mapped)
+    def take(self, claim: RunClaim, asked_at: float, mapped: Callable[[], None]) -> Lease:
+        """Begin to keep a lease. `asked_at` is the monotonic time before the claim was asked for."""
+        lease = Lease(claim, self.clock, asked_at + self.engine.lease_seconds, mapped)
         self._leases[claim.run_id] = lease
         return lease
 
-    def drop(self, lease: Lease) -> None:
-        if self._leases.get(lease.claim.run_id) is lease:
-            del self._leases[lease.claim.run_id]
+    def drop(self, claim: RunClaim) -> None:
+        """The claim has ended, if it had a lease."""
+        lease = self._leases.get(claim.run_id)
+        if lease is not None and lease.claim is claim:
+            del self._leases[claim.run_id]
 
     async def keep(self) -> None:
         """Renew until cancelled."""
@@ -73,5 +71,5 @@ class LeaseKeeper:
                 lease.ends_at = asked_at + self.engine.lease_seconds
             elif self._leases.get(lease.claim.run_id) is lease:
                 lease.lost = True
-                self.drop(lease)
-                lease.lose()
+                self.drop(lease.claim)
+                lease.task.cancel()

@@ -57,12 +57,13 @@ class WorkTraces:
             if headers.get("traceparent") != own:
                 span.link(headers)
 
-
-def conclude(span: Span, settlement: Settlement) -> None:
-    """Say how an attempt ended."""
-    span.note(outcome=type(settlement).__name__.lower())
-    match settlement:
-        case Retry(error=reason) | Dead(error=reason) | Rejected(reason=reason):
-            span.failed(reason)
-        case _:
-            pass
+    def conclude(self, span: Span, settlement: Settlement) -> None:
+        """Say how an attempt ended."""
+        if not self.tracing.enabled:
+            return
+        span.note(outcome=type(settlement).__name__.lower())
+        match settlement:
+            case Retry(error=reason) | Dead(error=reason) | Rejected(reason=reason):
+                span.failed(reason)
+            case _:
+                pass
