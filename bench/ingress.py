@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,17 @@ from tidegate.core.events import IncomingEvent
 from tidegate.core.ports import Accepted
 from tidegate.core.verification import Refused, Verified
 from tidegate.ingress import HttpServer, IngressApp, PathPolicy, asgi
+from tidegate.ingress.answers import Answer, json_answer
+from tidegate.ingress.bodies import IncomingBody
+from tidegate.ingress.exchanges import RequestHead
+from tidegate.ingress.webhooks import WebhookExchange
 
 SECRET = b"bench"
 TICKS = os.sysconf("SC_CLK_TCK")
 SERVERS = {
     "uvicorn, no-op": "stock",
     "listener, no-op": "noop",
+    "listener, no-op without ASGI": "bare",
     "ingress, list": "list",
     "ingress, list, HMAC verified": "signed",
     "ingress, MemoryEngine": "memory",
@@ -56,6 +62,11 @@ async def noop(scope: Any, receive: Any, send: Any) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 202, "headers": headers})
     await send({"type": "http.response.body", "body": b"{}"})
+
+
+async def bare(head: RequestHead, peer: str, body: IncomingBody) -> Answer:
+    """Answer 202 as the ingress does, whose body has come with its head."""
+    return json_answer(202, {})
 
 
 class Clock:
@@ -132,7 +143,8 @@ async def serve(kind: str) -> None:
         policy = PathPolicy("/webhook", verifiers=(Signature(),) if kind == "signed" else ())
         app = IngressApp({"/webhook": policy}, engine, Clock(), Quiet(), new_id)
         set_up_interpreter()  # as in a service, whoever serves
-        server = HttpServer(asgi(noop) if kind == "noop" else app, "127.0.0.1", 0)
+        answering = {"noop": asgi(noop), "bare": partial(WebhookExchange, bare)}.get(kind, app)
+        server = HttpServer(answering, "127.0.0.1", 0)
         await server.start()
         print(server.port, flush=True)
         await stopped.wait()
