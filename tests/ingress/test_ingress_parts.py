@@ -315,6 +315,14 @@ def test_body_deadline_moves_with_progress_up_to_the_whole_time(pieces, in_time)
         assert (body.status, body.reason) == (408, "slow-body")
 
 
+def test_a_body_that_was_taken_is_not_held_by_its_connection():
+    body = IncomingBody()
+    body.add(b"x")
+    body.add(b"y")
+    assert body.take() == b"xy"
+    assert body.take() == b""
+
+
 def test_memory_of_a_body_is_given_back():
     memory = BodyMemory(100_000)
     with BodyHold(memory) as first, BodyHold(memory) as second:
