@@ -111,6 +111,9 @@ def test_what_was_released_does_not_change() -> None:
 
 MENDED_SINCE = frozenset(
     {
+        "a_newer_event_has_all_retries_before_it",
+        "a_retry_takes_in_what_waits_behind_it",
+        "what_arrives_while_an_attempt_fails_has_all_retries_before_it",
         "what_an_earlier_run_of_the_lane_wrote_late_stays_in_lineage",
         "what_was_written_late_stays_in_lineage_whatever_a_newer_claim_planned",
     }

@@ -84,13 +84,13 @@ async def a_retry_takes_in_what_waits_behind_it(it: Session) -> None:
     newer = await it.routed(keyed("1"), path="/newer")
     await it.settle(first, Retry(4, "third party is down"))
     again, merged = await it.runs()
-    assert (again.state, again.failures, again.detail) == (RunState.READY, 1, "third party is down")
+    assert (again.state, again.failures, again.detail) == (RunState.READY, 0, "third party is down")
     assert (again.event_seq, again.event_count, again.path) == (newer, 2, "/newer")
     assert (merged.state, merged.superseded_by, merged.event_count) == (RunState.SUPERSEDED, again.id, 0)
     assert await it.engine.claim_runs(10) == []
     it.clock.advance(4)
     claim = await it.claim()
-    assert (claim.run_id, claim.failures, claim.expirations) == (first.run_id, 1, 0)
+    assert (claim.run_id, claim.failures, claim.expirations) == (first.run_id, 0, 0)
     assert (claim.event.seq, claim.event_count) == (newer, 2)
     await it.complete(claim)
     assert await it.states(first.event.seq, newer) == [EventState.COALESCED, EventState.APPLIED]

@@ -114,11 +114,12 @@ class Store:
         )
 
     def link(self, run: RunRow, event_seq: int) -> None:
-        """Let a run stand for an event."""
+        """Let a run stand for an event. A newer one has all its retries before it."""
         run.event_seqs.add(event_seq)
         self.events[event_seq].run_ids.add(run.id)
         if event_seq > run.newest_seq:
             run.newest_seq = event_seq
+            run.failures = 0
             run.path = self.events[event_seq].event.path
 
     def unlink(self, run: RunRow, event_seq: int) -> None:

@@ -19,6 +19,7 @@ _INSERT = (
 _LINK = "INSERT OR IGNORE INTO event_runs (event_seq, run_id) VALUES (?, ?)"
 _JOIN = (
     "UPDATE runs SET event_count = event_count + 1, path = iif(?2 > newest_seq, ?3, path),"
+    " failures = iif(?2 > newest_seq, 0, failures),"
     " newest_seq = max(newest_seq, ?2), version = max(version, ?4) WHERE id = ?1"
 )
 _RAISE_VERSION = "UPDATE runs SET version = max(version, ?2) WHERE id = ?1"
@@ -34,6 +35,7 @@ _SUPERSEDE = (
 _ADOPT = (
     "UPDATE runs SET event_count = event_count + ?2,"
     " path = iif(other.newest_seq > runs.newest_seq, other.path, runs.path),"
+    " failures = iif(other.newest_seq > runs.newest_seq, 0, runs.failures),"
     " newest_seq = max(runs.newest_seq, other.newest_seq), version = max(runs.version, other.version)"
     " FROM (SELECT newest_seq, path, version FROM runs WHERE id = ?3) AS other WHERE runs.id = ?1"
 )
@@ -87,7 +89,7 @@ def request_run(tx: Transaction, event_seq: int, path: str, request: RunRequest)
 
 
 def join(tx: Transaction, run_id: int, event_seq: int, path: str, version: str = "") -> None:
-    """Let a run stand for one more event."""
+    """Let a run stand for one more event. A newer one has all its retries before it."""
     if tx.run(_LINK, (event_seq, run_id)):
         tx.run(_JOIN, (run_id, event_seq, path, version))
     elif version:

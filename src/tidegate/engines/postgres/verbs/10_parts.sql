@@ -48,7 +48,7 @@ BEGIN
 END
 $$;
 
--- Let a run stand for one more event.
+-- Let a run stand for one more event. A newer one has all its retries before it.
 CREATE FUNCTION join_run(its_id bigint, seq bigint, its_path text, its_version text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     joined integer;
@@ -56,6 +56,7 @@ BEGIN
     INSERT INTO event_runs (event_seq, run_id) VALUES (seq, its_id) ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS joined = ROW_COUNT;
     UPDATE runs SET event_count = event_count + joined, path = CASE WHEN seq > newest_seq THEN its_path ELSE path END,
+        failures = CASE WHEN seq > newest_seq THEN 0 ELSE failures END,
         newest_seq = greatest(newest_seq, seq), version = greatest(version, its_version)
     WHERE id = its_id;
 END
@@ -166,6 +167,7 @@ BEGIN
     GET DIAGNOSTICS handed = ROW_COUNT;
     UPDATE runs SET event_count = event_count + handed,
         path = CASE WHEN other.newest_seq > newest_seq THEN other.path ELSE path END,
+        failures = CASE WHEN other.newest_seq > newest_seq THEN 0 ELSE failures END,
         newest_seq = greatest(newest_seq, other.newest_seq), version = greatest(version, other.version)
     WHERE id = into_run;
     DELETE FROM event_runs WHERE run_id = merged;
