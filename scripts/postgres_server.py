@@ -20,6 +20,7 @@ from pathlib import Path
 USER = "tidegate"
 UNPRIVILEGED = "nobody"
 _START_SECONDS = 30.0
+_STOP_SECONDS = 20.0
 _QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on"}
 """Nothing needs to survive the machine: only tests that are about that do without these."""
 
@@ -130,7 +131,10 @@ class PostgresServer:
         """Shut down: SIGINT drops connections and writes all to disk; SIGQUIT leaves it to recovery."""
         if self.process is not None:
             self.process.send_signal(sort)
-            self.process.wait()
+            try:
+                self.process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.lose()  # 18.4 may wait for ever if it is told while it recovers from a crash
             self.process = None
 
     def ended(self) -> bool:
