@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
@@ -217,16 +218,25 @@ class Service:
         return {entity["identifier"]: entity for entity in found}
 
     def settle(self, timeout_seconds: float = 60) -> None:
-        """Wait until nothing is unfinished."""
+        """Wait until nothing is unfinished, through outages of the engine."""
         deadline = time.monotonic() + timeout_seconds
         while True:
-            backlog = self.get("/api/status")["backlog"]
-            if not any(
+            backlog = self._backlog()
+            if backlog is not None and not any(
                 backlog[name] for name in ("queued_events", "ready_runs", "held_runs", "claimed_runs")
             ):
                 return
             assert time.monotonic() < deadline, backlog
             threading.Event().wait(0.05)
+
+    def _backlog(self) -> Any:
+        """None while the engine cannot tell."""
+        try:
+            return self.get("/api/status")["backlog"]
+        except HTTPError as answer:
+            if answer.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            return None
 
     def kill(self) -> None:
         """kill -9."""
