@@ -56,36 +56,6 @@ async def a_late_event_of_a_lane_is_processed_with_the_newest_payload(it: Sessio
 
 
 @cases.add
-async def a_newer_event_has_all_retries_before_it(it: Session) -> None:
-    claim = await it.claim_of(keyed("1"))
-    await it.settle(claim, Retry(0, "once"))
-    claim = await it.claim()
-    await it.settle(claim, Retry(0, "twice"))
-    again = await it.claim_of(keyed("1"))
-    assert (again.run_id, again.event_count, again.failures) == (claim.run_id, 2, 0)
-
-
-@cases.add
-async def what_arrives_while_an_attempt_fails_has_all_retries_before_it(it: Session) -> None:
-    claim = await it.claim_of(keyed("1"))
-    newer = await it.routed(keyed("1"))
-    await it.settle(claim, Retry(0, "once"))
-    again = await it.claim()
-    assert (again.run_id, again.event.seq, again.failures) == (claim.run_id, newer, 0)
-
-
-@cases.add
-async def a_late_event_does_not_give_retries_back(it: Session) -> None:
-    await it.enqueue()
-    late = await it.claim_event()
-    claim = await it.claim_of(keyed("1"))
-    await it.settle(claim, Retry(0, "once"))
-    assert await it.engine.route(late, Routing((keyed("1"),)))
-    again = await it.claim()
-    assert (again.event.seq, again.event_count, again.failures) == (claim.event.seq, 2, 1)
-
-
-@cases.add
 async def a_redriven_run_is_processed_with_the_newest_payload(it: Session) -> None:
     [run_id] = await it.die("1")
     newer = await it.write(keyed("1"), "a")
