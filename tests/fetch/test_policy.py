@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import socket
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, ip_address
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from tidegate.fetch import (
     FetchClient,
+    FetchFailedError,
     FetchLimits,
     FetchPolicy,
     FetchRefusedError,
@@ -29,6 +31,7 @@ from tidegate.telemetry import Fanout
 from tidegate.testing.clock import FakeClock
 
 SECRET = {"Authorization": "Bearer t0ps3cret"}
+QUERY_SECRET = "t0ps3cret"
 
 
 class Server:
@@ -202,6 +205,25 @@ def test_an_answer_is_bounded_by_what_it_unfolds_to() -> None:
             await client.request("POST", f"{server.url}/away")
 
     with_client(use, configured=True, limits=FetchLimits(max_response_bytes=1024 * 1024))
+
+
+def test_what_is_no_http_is_told_without_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp quotes the whole URL of an answer that it cannot read."""
+    monkeypatch.setattr("tidegate.fetch.guarded.public_socket", lambda found: socket.socket(*found[:3]))
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"nonsense\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def use(client: FetchClient, _: Server) -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(FetchFailedError, match=f"GET http://127.0.0.1:{port}/x failed") as failure:
+                await client.get_json(f"http://127.0.0.1:{port}/x?token={QUERY_SECRET}")
+            assert QUERY_SECRET not in "".join(traceback.format_exception(failure.value))
+
+    with_client(use)
 
 
 @pytest.mark.parametrize(

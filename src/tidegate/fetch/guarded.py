@@ -33,7 +33,7 @@ class GuardedTransport:
         except aiohttp.InvalidURL:
             raise FetchRefusedError(f"{shown(call.url)} is no URL that can be asked") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise NotAnsweredError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+            raise NotAnsweredError(f"{type(error).__name__}: {_said(error)}".rstrip(": ")) from None
 
     def _pool(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -59,3 +59,10 @@ class GuardedTransport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, without the URL, whose query may hold secrets: these two sorts quote it, and so not chained."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return error.message
+    return "" if isinstance(error, TimeoutError) else str(error)
