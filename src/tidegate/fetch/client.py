@@ -91,9 +91,7 @@ class FetchClient:
             raise self._paused(host, f"{host} is paused")
         probing = self._breakers.is_paused(host)
         try:
-            response = await transport.send(call)
-            if response.status in REDIRECTS:
-                response = await self._follow(call, place, transport, response)
+            response = await _follow(transport, call, place.origin)
         except NotAnsweredError as error:
             message = f"{call.method} {shown(call.url)} failed: {error}"
             self._breakers.failed(host, message)
@@ -104,27 +102,6 @@ class FetchClient:
             self._breakers.abandoned(host)
             raise
         return self._judge(call, host, response, probing=probing)
-
-    async def _follow(
-        self, call: Call, place: Place, transport: Transport, response: FetchResponse
-    ) -> FetchResponse:
-        """Follow redirects of safe requests within the same scheme, host and port.
-
-        The headers may carry the integration's credentials, which are nobody else's business.
-        """
-        first = call
-        for _ in range(MAX_REDIRECTS):
-            location = response.headers.get("location")
-            if response.status not in REDIRECTS or location is None or call.method not in ("GET", "HEAD"):
-                return response
-            target = urljoin(response.url, location)
-            if Origin.of(target) != place.origin:
-                raise FetchRefusedError(f"{shown(first.url)} redirects to another host, {shown(target)}")
-            call = structs.replace(call, url=target, params=None)
-            response = await transport.send(call)
-        if response.status in REDIRECTS:
-            raise FetchRefusedError(f"{shown(first.url)} redirects more than {MAX_REDIRECTS} times")
-        return response
 
     def _paused(self, host: str, message: str) -> HostPausedError:
         return HostPausedError(message, retry_after_seconds=self._breakers.wait_seconds(host), host=host)
@@ -217,6 +194,24 @@ class FetchApi:
         sent = {**self.headers, **headers} if headers else self.headers
         call = Call(method, url, params, sent, encoded(json))
         return await self.client.send(call, self.place, trusted=True)
+
+
+async def _follow(transport: Transport, call: Call, home: Origin) -> FetchResponse:
+    """Send, and follow redirects of safe requests within the same scheme, host and port.
+
+    The headers may carry the integration's credentials, which are nobody else's business.
+    """
+    first = call
+    for _ in range(MAX_REDIRECTS):
+        response = await transport.send(call)
+        location = response.headers.get("location")
+        if response.status not in REDIRECTS or location is None or call.method not in ("GET", "HEAD"):
+            return response
+        target = urljoin(response.url, location)
+        if Origin.of(target) != home:
+            raise FetchRefusedError(f"{shown(first.url)} redirects to another host, {shown(target)}")
+        call = structs.replace(call, url=target, params=None)
+    raise FetchRefusedError(f"{shown(first.url)} redirects more than {MAX_REDIRECTS} times")
 
 
 def _guarded(limits: FetchLimits) -> Transport:
