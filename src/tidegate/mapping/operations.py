@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import LiteralString, TypeAlias
 
 from tidegate.core.events import Json
 from tidegate.mapping import functions
@@ -179,24 +179,23 @@ def interpolated(pieces: Sequence[str | One]) -> One:
 # --- Operators and functions ----------------------------------------------------------------------------
 
 
-def both(left: One, right: One) -> One:
-    def one(code: Function, value: Name) -> Name:
-        result = code.call(functions.is_true, left(code, value))
-        with code.block("if {}:", result):
-            code.set(result, "{}({})", code.bind(functions.is_true), right(code, value))
-        return result
+def _logical(goes_on: LiteralString) -> Callable[[One, One], One]:
+    """`and` or `or`: the right side is looked at only if, by the left one, it decides."""
 
-    return one
+    def operation(left: One, right: One) -> One:
+        def one(code: Function, value: Name) -> Name:
+            result = code.call(functions.is_true, left(code, value))
+            with code.block(goes_on, result):
+                code.set(result, "{}({})", code.bind(functions.is_true), right(code, value))
+            return result
+
+        return one
+
+    return operation
 
 
-def either(left: One, right: One) -> One:
-    def one(code: Function, value: Name) -> Name:
-        result = code.call(functions.is_true, left(code, value))
-        with code.block("if not {}:", result):
-            code.set(result, "{}({})", code.bind(functions.is_true), right(code, value))
-        return result
-
-    return one
+both = _logical("if {}:")
+either = _logical("if not {}:")
 
 
 def of_input(function: Callable[[Json], Json]) -> One:
