@@ -22,9 +22,7 @@ from tidegate.worker.pauses import ProcessorPauses
 from tidegate.worker.reports import report
 from tidegate.worker.routings import Routings
 from tidegate.worker.traces import WorkTraces
-from tidegate.worker.wakeups import POLL_SECONDS, Wakeup
-
-SETTLE_PAUSE_SECONDS = 0.2
+from tidegate.worker.wakeups import ENGINE_PAUSE_SECONDS, POLL_SECONDS, Wakeup
 
 SUSPICIOUS_EXPIRATIONS = 2
 """A run whose worker died so often is processed alone: whoever is in hand with it dies with it."""
@@ -247,7 +245,7 @@ class Dispatcher:
             try:
                 return await self.engine.refresh(lease.claim, lease.sent)
             except EngineUnavailableError:
-                await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+                await asyncio.sleep(ENGINE_PAUSE_SECONDS)
 
     async def _until_committed(self, verb: Callable[[], Awaitable[bool]], ends_at: float) -> bool:
         """Call a verb of the engine until it commits or the lease is over: another worker takes it up then."""
@@ -257,7 +255,7 @@ class Dispatcher:
             except EngineUnavailableError:
                 if self.clock.monotonic() >= ends_at:
                     return False
-                await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+                await asyncio.sleep(ENGINE_PAUSE_SECONDS)
 
 
 def _is_suspicious(claim: RunClaim) -> bool:

@@ -14,8 +14,7 @@ from tidegate.core.ports import Clock, Engine
 from tidegate.core.runs import EventClaim, Routing
 from tidegate.pipeline.routing import Router
 from tidegate.worker.traces import WorkTraces
-
-RETRY_PAUSE_SECONDS = 0.2
+from tidegate.worker.wakeups import ENGINE_PAUSE_SECONDS
 
 
 @dataclass(eq=False, slots=True)
@@ -94,4 +93,4 @@ class Routings:
             routed = [
                 pair for pair, answer in zip(routed, answers, strict=True) if isinstance(answer, Exception)
             ]
-            await asyncio.sleep(RETRY_PAUSE_SECONDS)
+            await asyncio.sleep(ENGINE_PAUSE_SECONDS)

@@ -7,6 +7,9 @@ from typing import Any
 
 POLL_SECONDS = 5.0
 
+ENGINE_PAUSE_SECONDS = 0.2
+"""How long to wait before an engine that could not commit is asked again."""
+
 
 @dataclass(eq=False, slots=True)
 class Wakeup:
