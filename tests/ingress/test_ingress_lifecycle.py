@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from tidegate.core.errors import ConfigurationError
 from tidegate.ingress import HttpServer, IngressLimits, ListenerLimits, asgi
+from tidegate.ingress.webhooks import WebhookExchange
 
 HEAD = b"POST /integration/webhook HTTP/1.1\r\nHost: h\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
@@ -243,3 +244,23 @@ def test_bound_port_is_free_again_at_once(serve):
             assert probe.connect_ex(("127.0.0.1", port)) != 0
 
     serve(scenario)
+
+
+def test_whoever_cannot_be_answered_at_all_is_not_left_waiting(caplog):
+    """A last resort: the connection ends, the sender sends again, and the log says why."""
+
+    async def broken(head, peer, body):
+        raise RuntimeError("a bug")
+
+    async def scenario():
+        server = HttpServer(lambda head, to: WebhookExchange(broken, head, to), "127.0.0.1", 0)
+        await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(WHOLE)
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+        assert await server.stop()
+
+    asyncio.run(scenario())
+    assert [record.getMessage() for record in caplog.records] == ["a request could not be answered"]
