@@ -2,7 +2,7 @@
 # ruff: noqa: S101 - a conformance suite speaks in assertions
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from tidegate.core.inspection import EventFilter, RunFilter
 from tidegate.core.runs import Dead, Released, Retry, Routing
@@ -103,28 +103,30 @@ async def numbers_and_tokens_never_come_again(it: Session) -> None:
 # --- waiting ------------------------------------------------------------------------------------------
 
 
-async def woken(it: Session, verb: Awaitable[object], *, events: bool = True, runs: bool = True) -> None:
+async def woken(
+    it: Session, verb: Callable[[], Awaitable[object]], *, events: bool = True, runs: bool = True
+) -> None:
     """Wait for work, do this meanwhile, and see the wait end."""
     waiting = asyncio.create_task(it.engine.wait(3600, events=events, runs=runs))
     await asyncio.sleep(0)
     assert not waiting.done()
-    await verb
+    await verb()
     async with asyncio.timeout(PATIENCE_SECONDS):
         await waiting
 
 
 @cases.add
 async def work_wakes_those_who_wait(it: Session) -> None:
-    await woken(it, it.enqueue(), runs=False)
+    await woken(it, it.enqueue, runs=False)
     event = await it.claim_event()
-    await woken(it, it.engine.route(event, Routing((keyed("1"),))), events=False)
+    await woken(it, lambda: it.engine.route(event, Routing((keyed("1"),))), events=False)
     claim = await it.claim()
-    await woken(it, it.settle(claim, Released(0, "drain")), events=False)
+    await woken(it, lambda: it.settle(claim, Released(0, "drain")), events=False)
     claim = await it.claim()
     await it.routed(keyed("1"))
-    await woken(it, it.settle(claim, Dead("boom")), events=False)
+    await woken(it, lambda: it.settle(claim, Dead("boom")), events=False)
     await it.complete(await it.claim())
-    await woken(it, it.engine.redrive(RunFilter(), 1), events=False)
+    await woken(it, lambda: it.engine.redrive(RunFilter(), 1), events=False)
 
 
 @cases.add
@@ -144,7 +146,7 @@ async def a_step_of_the_clock_wakes_those_who_wait(it: Session) -> None:
     async def step() -> None:
         it.lease_ends()
 
-    await woken(it, step())
+    await woken(it, step)
     assert (await it.claim()).expirations == 1
 
 

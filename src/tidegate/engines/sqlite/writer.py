@@ -1,8 +1,8 @@
 """Group commit: what has queued goes into one transaction.
 
-Quick operations run in the event loop: next to a loop that computes, a thread of Python would spend more on getting
-the interpreter's lock, statement by statement, than on the work. A thread waits for what may take long: the write
-lock, the disk, and operations that are not quick. There is one transaction at a time.
+Quick operations run in the event loop, and are committed there: next to a loop that computes, a thread of Python would
+spend more on getting the interpreter's lock, statement by statement, than on the work. A thread waits for what may take
+long: the write lock, the disk, operations that are not quick, and commits of much. There is one transaction at a time.
 
 The operations of a batch are all committed, or each is tried again in a transaction of its own, so that one
 that fails harms nobody else.
@@ -28,6 +28,9 @@ from tidegate.engines.wakeups import Wakeups, Work
 MAX_BATCH = 256
 LOOP_SECONDS = 0.004
 """How long a batch may keep the event loop; what is left goes into the next one."""
+
+COMMIT_SECONDS = LOOP_SECONDS / 2
+"""A batch that took longer has much to write: large bodies, say. The thread commits it."""
 
 ResultT = TypeVar("ResultT")
 
@@ -133,26 +136,43 @@ class Writer:
             self._hand(lambda: self._begin_patiently(orders))
         except Exception as error:  # noqa: BLE001 - it belongs to who waits
             self._refuse(orders, error)
-            self._publish(orders, set())
+            self._committed(orders, set())
 
     def _apply(self, orders: list[Order[Any]], transaction: Transaction) -> None:
-        """Run the operations, as many as there is time for, and have the thread commit them."""
-        until = self._loop.time() + LOOP_SECONDS
+        """Run the operations, as many as there is time for, and commit them."""
+        began = self._loop.time()
         done = 0
         try:
-            while done < len(orders) and (done == 0 or self._loop.time() < until):
+            while done < len(orders) and (done == 0 or self._loop.time() < began + LOOP_SECONDS):
                 orders[done].attempt(transaction)
                 done += 1
+            much = self._loop.time() > began + COMMIT_SECONDS
+            if not much:
+                transaction.commit()
         except Exception:  # noqa: BLE001 - each is tried again alone
             self._roll_back()
             self._hand(lambda: self._commit_each(orders))
             return
         self._waiting.extendleft(reversed(orders[done:]))
-        self._hand(lambda: self._end(orders[:done], transaction))
+        if much:
+            self._hand(lambda: self._end(orders[:done], transaction))
+        else:
+            self._committed(orders[:done], transaction.added)
 
-    def _publish(self, orders: Sequence[Order[Any]], added: set[Work]) -> None:
-        self._tell(orders, added)
-        self._schedule()  # after those who were told have asked for more
+    def _committed(self, orders: list[Order[Any]], added: set[Work]) -> None:
+        """What was committed is there for all to see. Who counts on the disk is told when it has it."""
+        if added:
+            self.ring(added)
+        counting = [order for order in orders if order.durable and order.done]
+        self._tell([order for order in orders if not (order.durable and order.done)], added)
+        if counting:
+            self._hand(lambda: self._secure(counting))
+        else:
+            self._schedule()  # after those who were told have asked for more
+
+    def _secured(self, orders: Sequence[Order[Any]]) -> None:
+        self._tell(orders, set())
+        self._schedule()
 
     def _tell(self, orders: Sequence[Order[Any]], added: set[Work]) -> None:
         self.wakeups.added(*added)
@@ -173,26 +193,13 @@ class Writer:
         with suppress(RuntimeError):  # the loop was closed before this engine
             self._loop.call_soon_threadsafe(callback, *values)
 
-    def _report(self, orders: list[Order[Any]], added: set[Work]) -> None:
-        """What was committed is there for all to see. Who counts on the disk is told when it has it."""
-        if added:
-            self.ring(added)
-        counting = [order for order in orders if order.durable and order.done]
-        if counting:
-            others = [order for order in orders if not (order.durable and order.done)]
-            if others:
-                self._post(self._tell, others, added)
-                added = set()
-            self._secure(counting)
-            orders = counting
-        self._post(self._publish, orders, added)
-
     def _secure(self, orders: list[Order[Any]]) -> None:
         """Wait for the disk. Nobody who writes waits for that."""
         try:
             self.database.sync()
         except Exception as error:  # noqa: BLE001 - it belongs to who waits
             self._refuse(orders, error)
+        self._post(self._secured, orders)
 
     def _begin_patiently(self, orders: list[Order[Any]]) -> None:
         try:
@@ -200,7 +207,7 @@ class Writer:
             transaction = self._transaction()
         except Exception as error:  # noqa: BLE001 - it belongs to who waits
             self._refuse(orders, error)
-            self._report(orders, set())
+            self._post(self._committed, orders, set())
             return
         self._post(self._apply, orders, transaction)
 
@@ -211,7 +218,7 @@ class Writer:
             self._roll_back()
             self._commit_each(orders)
             return
-        self._report(orders, transaction.added)
+        self._post(self._committed, orders, transaction.added)
 
     def _commit(self, orders: list[Order[Any]]) -> None:
         """A whole batch."""
@@ -222,7 +229,7 @@ class Writer:
         elif failure is not None:
             self._commit_each(orders)
             return
-        self._report(orders, added)
+        self._post(self._committed, orders, added)
 
     def _commit_each(self, orders: list[Order[Any]]) -> None:
         """Each in a transaction of its own.
@@ -237,7 +244,7 @@ class Writer:
                 failure = self._transact([failure.put_aside], added) or self._transact([order.attempt], added)
             if failure is not None:
                 self._refuse([order], failure.reason if isinstance(failure, NotBegunError) else failure)
-        self._report(orders, added)
+        self._post(self._committed, orders, added)
 
     def _transact(self, steps: list[Callable[[Transaction], None]], added: set[Work]) -> Exception | None:
         """One transaction; the error if it was rolled back. No error may end this thread."""
