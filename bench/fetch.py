@@ -77,7 +77,7 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, Spent]:
         entities = [msgspec.convert(entity(issue(number, "1")), Entity) for number in range(options.requests)]
         ways: dict[str, Ask] = {
             "integration.http.api(…).get_json": lambda number: api.get_json(f"issues/{number}"),
-            "its transport (pyreqwest) alone": by_transport,
+            "its transport (libcurl) alone": by_transport,
             "aiohttp alone": by_aiohttp,
             "an upsert for Port, by its applier": write,
         }

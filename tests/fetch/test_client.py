@@ -179,7 +179,7 @@ def test_the_last_request_of_a_quota_pauses_the_host_until_it_is_full_again() ->
 
 def test_a_slow_answer_times_out_as_a_failure() -> None:
     async def use(client: FetchClient, url: str, *_: object) -> None:
-        with pytest.raises(FetchFailedError, match="Timeout"):
+        with pytest.raises(FetchFailedError, match="timed out"):
             await client.get_json(url)
         given_up.set()
 
@@ -195,7 +195,7 @@ def test_a_refused_connection_is_a_failure() -> None:
     async def use(client: FetchClient, *_: object) -> None:
         with pytest.raises(FetchFailedError) as failure:
             await client.get_json(f"{HOME}/x?token={SECRET}", params={"api_key": SECRET})
-        said = "GET http://127.0.0.1:9/x failed: ConnectError: tcp connect error: Connection refused"
+        said = "GET http://127.0.0.1:9/x failed: Failed to connect to 127.0.0.1:9"
         assert str(failure.value).startswith(said)
         assert SECRET not in "".join(traceback.format_exception(failure.value))
 

@@ -118,7 +118,7 @@ def test_the_longest_wait_counts() -> None:
 
 def test_a_reset_connection_and_a_lost_answer() -> None:
     async def scenario(stub: PortStub, target: PortTarget) -> None:
-        stub.reset_next(path="bulk")
+        stub.reset_next(2, path="bulk")  # the connection that was open, and the new one that is tried at once
         await unavailable(target, "a")
         assert not stub.entities
         stub.lose_answer(path="bulk")
@@ -129,10 +129,19 @@ def test_a_reset_connection_and_a_lost_answer() -> None:
     with_port(scenario)
 
 
+def test_a_connection_that_died_meanwhile_is_replaced_at_once() -> None:
+    async def scenario(stub: PortStub, target: PortTarget) -> None:
+        assert await target.apply(upserts("a")) == [Applied()]
+        stub.reset_next(path="bulk")
+        assert await target.apply(upserts("b")) == [Applied()]
+
+    with_port(scenario)
+
+
 def test_a_hanging_port_is_given_up() -> None:
     async def scenario(stub: PortStub, target: PortTarget) -> None:
         stub.hang_next(path="bulk")
-        assert "Timeout" in str(await unavailable(target, "a"))
+        assert "timed out" in str(await unavailable(target, "a"))
         assert await target.apply(upserts("a")) == [Applied()]
 
     with_port(scenario, timeout_seconds=0.5)
@@ -398,7 +407,7 @@ def test_names_that_would_turn_a_path_into_another_are_not_sent(identifier: str)
 def test_deletes_send_the_option_and_survive_a_repetition() -> None:
     async def scenario(stub: PortStub, target: PortTarget) -> None:
         await target.apply(upserts("a/b"))
-        stub.lose_answer(path="entities/a")
+        stub.lose_answer(2, path="entities/a")
         delete = [Delete(EntityRef("service", "a/b"), 1)]
         with pytest.raises(TargetUnavailableError):
             await target.apply(delete)

@@ -24,7 +24,11 @@ class FetchLimits:
     def check_size(self, size: int, url: str) -> None:
         """Raises FetchRefusedError if an answer is too large."""
         if size > self.max_response_bytes:
-            raise FetchRefusedError(f"{shown(url)} answered more than {self.max_response_bytes} bytes")
+            raise self.excess(url)
+
+    def excess(self, url: str) -> FetchRefusedError:
+        """What is said of an answer that is too large."""
+        return FetchRefusedError(f"{shown(url)} answered more than {self.max_response_bytes} bytes")
 
 
 class FetchResponse(msgspec.Struct, frozen=True):

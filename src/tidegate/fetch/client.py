@@ -70,7 +70,8 @@ class FetchClient:
         """Make one request and read the answer whole.
 
         A URL whose origin is not among the integration's own values may lead to public addresses only, and
-        carries no credentials.
+        carries no credentials. A request is sent once more if the open connection that it took turns out to be
+        closed, so what you POST has to bear a repetition.
         """
         place = Place.of(url)
         trusted = place.origin in self._policy.configured

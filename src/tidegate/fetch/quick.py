@@ -1,18 +1,28 @@
-"""Asks origins that are trusted, by pyreqwest, which takes half of the CPU that aiohttp takes."""
+"""Asks origins that are trusted, by libcurl, in the event loop.
 
-from datetime import timedelta
+A client with threads of its own, however quick, makes each answer wait for the interpreter's lock, and the loop hand it
+over again and again: that cost more than the asking.
+"""
 
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
-from pyreqwest.request import StreamRequest
-from pyreqwest.response import Response
+import os
+import ssl
+from collections import defaultdict
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+import certifi
+import pycurl
 
 from tidegate.fetch.calls import Call, FetchLimits, FetchResponse, NotAnsweredError
 from tidegate.fetch.errors import FetchRefusedError
 from tidegate.fetch.origins import shown
+from tidegate.fetch.transfers import Shape, Transfer
 
-IDLE_SECONDS = 30.0
-"""A connection is closed after this long without a request: before load balancers do it, mostly after 60."""
+IDLE_SECONDS = 30
+"""A connection is not used again after this long without a request: load balancers close it, mostly after 60."""
+
+_SCHEMES = ("http://", "https://")
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class QuickTransport:
@@ -21,78 +31,77 @@ class QuickTransport:
     def __init__(self, limits: FetchLimits, user_agent: str = "tidegate") -> None:
         self._limits = limits
         self._user_agent = user_agent
-        self._client: Client | None = None
+        self._multi: pycurl.AsyncCurlMulti | None = None
+        self._idle: defaultdict[Shape, list[Transfer]] = defaultdict(list)
 
     async def send(self, call: Call) -> FetchResponse:
         """As Transport.send."""
-        request = self._request(call)
-        url = str(request.url) if call.params else call.url
+        url = _asked(call)
+        idle = self._idle[Shape.of(call)]
+        transfer = idle.pop() if idle else self._transfer(Shape.of(call))
+        transfer.prepare(url, call)
         try:
-            async with request as response:
-                headers = dict(response.headers.items())
-                body = await self._body(response, headers.get("content-length", ""), call.url)
-                return FetchResponse(response.status, url, headers, body)
-        except (PyreqwestError, TimeoutError, OSError) as error:
-            raise NotAnsweredError(f"{type(error).__name__}: {_said(error)}".rstrip(": ")) from None
+            await self._pool().add_handle(transfer.curl)
+        except pycurl.error as error:  # such a transfer is not used again, nor is one that was cancelled
+            transfer.curl.close()
+            raise self._reason(error, transfer, call) from None
+        response = transfer.response(url)
+        idle.append(transfer)
+        return response
 
-    def _request(self, call: Call) -> StreamRequest:
-        if "\\" in call.url:  # a slash to some, part of a name to others: the origin would be in doubt
-            raise FetchRefusedError(f"{shown(call.url)} is no URL that can be asked")
-        try:
-            request = self._pool().request(call.method, call.url)
-            if call.headers:
-                request = request.headers(dict(call.headers))
-            if call.params:
-                request = request.query(dict(call.params))
-            if call.data is not None:
-                if not any(name.lower() == "content-type" for name in call.headers):
-                    request = request.header("Content-Type", "application/json")
-                request = request.body_bytes(call.data)
-            return request.build_streamed()
-        except (PyreqwestError, ValueError):
-            raise FetchRefusedError(f"{shown(call.url)} is no URL that can be asked") from None
+    def _transfer(self, shape: Shape) -> Transfer:
+        limits, transfer = self._limits, Transfer(shape, self._limits.max_response_bytes)
+        options: dict[int, int | str] = {
+            pycurl.USERAGENT: self._user_agent,
+            pycurl.TIMEOUT_MS: _milliseconds(limits.total_seconds),
+            pycurl.CONNECTTIMEOUT_MS: _milliseconds(limits.connect_seconds),
+            pycurl.MAXAGE_CONN: IDLE_SECONDS,
+            **_authorities(),
+        }
+        for option, value in options.items():
+            transfer.curl.setopt(option, value)
+        return transfer
 
-    async def _body(self, response: Response, declared: str, url: str) -> bytes:
-        """Read to the end, at once if it is known to be small enough. Raises FetchRefusedError."""
-        if declared.isdigit():
-            self._limits.check_size(int(declared), url)
-            return (await response.bytes()).to_bytes()
-        body = bytearray()
-        while (chunk := await response.body_reader.read_chunk()) is not None:
-            body += chunk
-            self._limits.check_size(len(body), url)
-        return bytes(body)
+    def _pool(self) -> pycurl.AsyncCurlMulti:
+        if self._multi is None:
+            self._multi = pycurl.AsyncCurlMulti()
+            self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, self._limits.max_connections)
+            self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self._limits.max_connections_per_host)
+        return self._multi
 
-    def _pool(self) -> Client:
-        if self._client is None:
-            limits = self._limits
-            total = timedelta(seconds=limits.total_seconds)
-            self._client = (
-                ClientBuilder()
-                .max_connections(limits.max_connections)
-                .timeout(total)
-                .pool_timeout(total)
-                .connect_timeout(timedelta(seconds=limits.connect_seconds))
-                .pool_idle_timeout(timedelta(seconds=IDLE_SECONDS))
-                .follow_redirects(False)
-                .default_cookie_store(False)
-                .no_proxy()
-                .http1_only()
-                .user_agent(self._user_agent)
-                .build()
-            )
-        return self._client
+    def _reason(self, error: pycurl.error, transfer: Transfer, call: Call) -> Exception:
+        code, message = error.args
+        if code == pycurl.E_URL_MALFORMAT:
+            return FetchRefusedError(f"{shown(call.url)} is no URL that can be asked")
+        if code == pycurl.E_FILESIZE_EXCEEDED or transfer.is_full:
+            return self._limits.excess(call.url)
+        return NotAnsweredError(message)
 
     async def close(self) -> None:
         """As Transport.close."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        self._idle.clear()
+        if self._multi is not None:
+            await self._multi.aclose()
+            self._multi = None
 
 
-def _said(error: Exception) -> str:
-    """What went wrong. Without the cause that quotes the URL, whose query may hold secrets, and so not chained."""
-    if not isinstance(error, DetailedPyreqwestError):
-        return str(error)
-    causes = [cause["message"] for cause in error.details.get("causes") or ()]
-    return ": ".join([cause for cause in causes if " for url (" not in cause][-2:]) or error.message
+def _asked(call: Call) -> str:
+    """The URL as libcurl takes it. Raises FetchRefusedError."""
+    url, _, _ = call.url.partition("#")
+    if call.params:
+        url = f"{url}{'&' if '?' in url else '?'}{urlencode(call.params)}"
+    if not url.lower().startswith(_SCHEMES) or "\\" in url:
+        # A backslash is a slash to some, and part of a name to others: the origin would be in doubt.
+        raise FetchRefusedError(f"{shown(call.url)} is no URL that can be asked")
+    return quote(url, safe=_PRINTABLE)
+
+
+def _authorities() -> Mapping[int, str]:
+    """Who may say who a server is: SSL_CERT_FILE and SSL_CERT_DIR, else the machine's list, else Mozilla's."""
+    bundle = {pycurl.CAINFO: ssl.get_default_verify_paths().cafile or certifi.where()}
+    folder = os.environ.get("SSL_CERT_DIR")
+    return {**bundle, pycurl.CAPATH: folder} if folder else bundle
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(round(seconds * 1000), 1)  # 0 would be no limit
