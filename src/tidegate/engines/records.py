@@ -8,7 +8,7 @@ from tidegate.core.inspection import AttemptRecord, EventRecord, RunRecord, Writ
 from tidegate.core.lifecycle import EventState, RunState
 from tidegate.core.runs import RunClaim
 from tidegate.engines.instants import from_us, optional_time
-from tidegate.engines.stored import decode_trail
+from tidegate.engines.stored import decode_fetched, decode_trail
 
 Row = tuple[Any, ...]
 
@@ -110,7 +110,7 @@ def attempt_record(number: int, row: Row) -> AttemptRecord:
         detail=detail,
         steps=steps,
         warnings=warnings,
-        fetched=fetched or b"",
+        fetched=decode_fetched(fetched),
     )
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
 
+import lz4.frame
 import msgspec
 
 from tidegate.core.events import EventHeaders, StoredEvent
@@ -12,6 +13,9 @@ from tidegate.core.runs import Trail
 from tidegate.engines.instants import from_us
 
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
+
+_LZ4_MAGIC = (0x184D2204).to_bytes(4, "little")
+"""How a frame begins (LZ4 Frame Format Description, "Magic Number")."""
 
 
 class UnreadableError(Exception):
@@ -65,6 +69,21 @@ def encode_trail(trail: Trail) -> bytes | None:
     if not (trail.steps or trail.warnings):
         return None
     return msgspec.json.encode((trail.steps, trail.warnings))
+
+
+def encode_fetched(document: bytes) -> bytes | None:
+    """A copy of what was fetched, as attempts keep it: an LZ4 frame, a third of the JSON. It is most of an attempt."""
+    return lz4.frame.compress(document) if document else None
+
+
+def decode_fetched(stored: bytes | None) -> bytes:
+    """The copy read back, b"" if there is none, or it cannot be read. Some are kept as they were."""
+    if not stored or not stored.startswith(_LZ4_MAGIC):
+        return stored or b""
+    try:
+        return lz4.frame.decompress(stored)
+    except RuntimeError:
+        return b""
 
 
 def decode_trail(document: bytes | None) -> tuple[tuple[tuple[str, float, str], ...], tuple[str, ...]]:

@@ -19,7 +19,7 @@ from tidegate.engines.overlaps import DELETED, LATE_WRITE, digest_of
 from tidegate.engines.postgres.calls import Verbs, stored_text
 from tidegate.engines.postgres.requests import request_arrays
 from tidegate.engines.settlements import PASSED_ON, Ending, changed, document_of, ending_of, outcome_name
-from tidegate.engines.stored import encode_trail
+from tidegate.engines.stored import encode_fetched, encode_trail
 
 
 class SettleCall(NamedTuple):
@@ -51,7 +51,7 @@ async def settle(verbs: Verbs, calls: Sequence[SettleCall]) -> list[Settled]:
         completes=[isinstance(call.settlement, Completed) for call in calls],
         found_versions=[_found_version(call.settlement) for call in calls],
         trails=[encode_trail(call.settlement.trail) for call in calls],
-        fetched=[call.settlement.trail.fetched or None for call in calls],
+        fetched=[encode_fetched(call.settlement.trail.fetched) for call in calls],
         deleted=DELETED,
         passed_on=PASSED_ON,
         **_write_arrays(

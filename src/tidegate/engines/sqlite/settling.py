@@ -42,7 +42,7 @@ from tidegate.engines.sqlite.lineage import entity_id, shrink, spare
 from tidegate.engines.sqlite.outcomes import conclude, conclude_applied
 from tidegate.engines.sqlite.refreshes import STAMP, owe
 from tidegate.engines.sqlite.transaction import Transaction
-from tidegate.engines.stored import encode_trail
+from tidegate.engines.stored import encode_fetched, encode_trail
 from tidegate.engines.wakeups import Work
 
 _AGAIN = (
@@ -135,7 +135,7 @@ def record_attempt(
     """Keep what an attempt did; without a trail it has not ended, but lost its lease. False if the claim is stale."""
     finished_us = None if trail is None else tx.now_us
     document = None if trail is None else encode_trail(trail)
-    fetched = trail.fetched if trail is not None and trail.fetched else None
+    fetched = None if trail is None else encode_fetched(trail.fetched)
     values = (run_id, token, finished_us, outcome, detail, *writes, document, fetched)
     return tx.run(_ATTEMPT, values) > 0
 
