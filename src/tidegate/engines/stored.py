@@ -13,6 +13,7 @@ from tidegate.core.runs import Trail
 from tidegate.engines.instants import from_us
 
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
+"""They are stored with names in lower case."""
 
 _LZ4_MAGIC = (0x184D2204).to_bytes(4, "little")
 """How a frame begins (LZ4 Frame Format Description, "Magic Number")."""
@@ -38,7 +39,7 @@ def decode_all_headers(documents: Iterable[bytes]) -> list[EventHeaders]:
     found: list[EventHeaders] = []
     for document in documents:
         with suppress(msgspec.MsgspecError):
-            found.append(EventHeaders(_decode_headers(document)))
+            found.append(EventHeaders.of_lower(_decode_headers(document)))
     return found
 
 
@@ -48,7 +49,7 @@ def read_event(row: tuple[Any, ...]) -> StoredEvent:
     if event_id is None or body is None:
         raise UnreadableError("its stored event is gone")
     try:
-        decoded = EventHeaders(_decode_headers(headers))
+        decoded = EventHeaders.of_lower(_decode_headers(headers))
     except msgspec.MsgspecError as error:
         raise UnreadableError(f"its stored headers cannot be read: {error}") from None
     return StoredEvent(
