@@ -28,6 +28,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from bench.contenders.no_op import no_op
 from tidegate.app.clock import new_id
 from tidegate.app.process import set_up_interpreter
 from tidegate.core.events import IncomingEvent
@@ -53,15 +54,6 @@ SERVERS = {
 
 
 # --- The servers ----------------------------------------------------------------------------------------
-
-
-async def noop(scope: Any, receive: Any, send: Any) -> None:
-    """Read the body, answer 202."""
-    while (await receive()).get("more_body"):
-        pass
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-    await send({"type": "http.response.start", "status": 202, "headers": headers})
-    await send({"type": "http.response.body", "body": b"{}"})
 
 
 async def bare(head: RequestHead, peer: str, body: IncomingBody) -> Answer:
@@ -125,7 +117,7 @@ async def serve(kind: str) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     if kind == "stock":
-        config = uvicorn.Config(noop, port=0, access_log=False, log_config=None, lifespan="off", ws="none")
+        config = uvicorn.Config(no_op, port=0, access_log=False, log_config=None, lifespan="off", ws="none")
         stock = uvicorn.Server(config)
         config.load()
         stock.lifespan = config.lifespan_class(config)
@@ -143,7 +135,7 @@ async def serve(kind: str) -> None:
         policy = PathPolicy("/webhook", verifiers=(Signature(),) if kind == "signed" else ())
         app = IngressApp({"/webhook": policy}, engine, Clock(), Quiet(), new_id)
         set_up_interpreter()  # as in a service, whoever serves
-        answering = {"noop": asgi(noop), "bare": partial(WebhookExchange, bare)}.get(kind, app)
+        answering = {"noop": asgi(no_op), "bare": partial(WebhookExchange, bare)}.get(kind, app)
         server = HttpServer(answering, "127.0.0.1", 0)
         await server.start()
         print(server.port, flush=True)

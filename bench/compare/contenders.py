@@ -210,6 +210,16 @@ def no_op(world: str, folder: Path) -> Iterator[Running]:
     yield from _server(["bench.contenders.bare"], folder, "/webhook")
 
 
+def no_op_on_uvicorn(world: str, folder: Path) -> Iterator[Running]:
+    """As `uvicorn` runs it with httptools and uvloop, which are its fast ones; one process, as it does by itself."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "bench.contenders.no_op:no_op", "--port", str(port)]
+    command += ["--http", "httptools", "--loop", "uvloop", "--no-access-log"]
+    with process(command, folder, {"PYTHONPATH": str(ROOT)}) as started:
+        wait_for(started, folder / "out.log", 30, lambda: listens(port))
+        yield Running(f"http://127.0.0.1:{port}/webhook", [started.pid])
+
+
 def _server(module: list[str], folder: Path, path: str) -> Iterator[Running]:
     command = [sys.executable, "-m", *module]
     log = folder / "out.log"
@@ -244,4 +254,5 @@ CONTENDERS = (
     Contender("bare", "bare loop", bare),
     Contender("ingress", "Tidegate's ingress alone", ingress, works=False),
     Contender("no_op", "no-op server", no_op, works=False),
+    Contender("uvicorn", "no-op server on uvicorn as it comes", no_op_on_uvicorn, works=False),
 )

@@ -43,6 +43,8 @@ OF_WORKLOAD: dict[str, Sequence[str]] = {
     "fresh200": _FRESH,
 }
 """What is told of each workload; of all others everything."""
+IDLE = ("no_op", "uvicorn")
+"""Contenders that only answer."""
 OF_ANSWERS = ("accepted_per_second", "answer_p50_ms", "answer_p99_ms", "cpu_ms_per_event")
 
 
@@ -94,6 +96,7 @@ def spread(values: Sequence[float]) -> str:
 def grids(results: Results, workloads: Sequence[Workload]) -> Iterator[Grid]:
     yield _bars(results)
     yield _ratios(results, workloads)
+    yield _ingest_ratios(results)
     for workload in workloads:
         yield _of_workload(
             results, workload.name, workload.title, OF_WORKLOAD.get(workload.name, tuple(COLUMNS))
@@ -127,7 +130,7 @@ def _ratios(results: Results, workloads: Sequence[Workload]) -> Grid:
     """Above 1 is better, for both."""
     rows: list[list[str]] = []
     for contender, title in results.titles.items():
-        if contender in ("tidegate", "ingress", "no_op"):
+        if contender in ("tidegate", "ingress", *IDLE):
             continue
         for workload in workloads:
             rates = results.ratios("events_per_second", workload.name, contender)
@@ -136,6 +139,18 @@ def _ratios(results: Results, workloads: Sequence[Workload]) -> Grid:
                 rows.append([title, workload.title, spread(rates), spread(costs)])
     head = ["Tidegate to …", "workload", "events/s, times", "events per CPU second, times"]
     return Grid("Ratios", head, rows)
+
+
+def _ingest_ratios(results: Results) -> Grid:
+    """Above 1 is better, for both."""
+    rows: list[list[str]] = []
+    for contender in IDLE:
+        if rates := results.ratios("accepted_per_second", "distinct", contender, of="ingress"):
+            costs = results.ratios("cpu_ms_per_event", "distinct", contender, of="ingress")
+            title = results.titles[contender]
+            rows.append([title, spread(rates), spread([1 / ratio for ratio in costs])])
+    head = ["Tidegate's ingress alone to …", "requests/s, times", "requests per CPU second, times"]
+    return Grid("Durable ingest, to servers that do nothing", head, rows)
 
 
 def _bars(results: Results) -> Grid:

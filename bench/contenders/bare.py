@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import uvloop
 
+from bench.contenders.no_op import accept, no_op, read_body
 from bench.work import entity
 from tidegate.app.clock import SystemClock
 from tidegate.app.process import set_up_interpreter
@@ -31,26 +32,6 @@ class Quiet:
         pass
 
 
-async def _body(receive: Any) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            return body
-
-
-async def _accept(send: Any) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-    await send({"type": "http.response.start", "status": 202, "headers": headers})
-    await send({"type": "http.response.body", "body": b"{}"})
-
-
-async def no_op(scope: Any, receive: Any, send: Any) -> None:
-    await _body(receive)
-    await _accept(send)
-
-
 class BareLoop:
     """An ASGI application and its workers, which share two lists."""
 
@@ -60,8 +41,8 @@ class BareLoop:
         self.mapped: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.received.put_nowait(msgspec.json.decode(await _body(receive))["id"])
-        await _accept(send)
+        self.received.put_nowait(msgspec.json.decode(await read_body(receive))["id"])
+        await accept(send)
 
     async def fetch(self) -> None:
         while True:

@@ -56,6 +56,28 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert [row[3] for row in bars.rows if row[0] == "start to the first 202, s"] == ["not measured"]
 
 
+def test_ingest_is_set_beside_servers_that_do_nothing() -> None:
+    titles = {"ingress": "Tidegate's ingress alone", "no_op": "no-op server", "uvicorn": "on uvicorn"}
+    results = Results({}, titles)
+    for name, rate, cost in (("ingress", 10, 0.08), ("no_op", 40, 0.02), ("uvicorn", 20, 0.04)):
+        results.add(name, "distinct", {"accepted_per_second": rate, "cpu_ms_per_event": cost})
+    (ingest,) = [grid for grid in grids_of(results) if grid.title.startswith("Durable ingest")]
+    assert ingest.rows == [["no-op server", "0.25", "0.25"], ["on uvicorn", "0.5", "0.5"]]
+    bars = next(grids_of(results))
+    (row,) = [row for row in bars.rows if row[0].startswith("durable ingest alone")]
+    assert row[1:] == ["≥ 0.6", "0.25", "no"]
+
+
+@pytest.mark.parametrize("name", ["no_op", "uvicorn"])
+def test_a_server_that_does_nothing_answers_every_webhook(tmp_path: Path, name: str) -> None:
+    contender = named(name)
+    with world_running(tmp_path / "world") as url, contender.running(url, tmp_path / name) as running:
+        workload = Workload("distinct", "", events=40)
+        answered = measure(running, World(url), workload, 1.0, works=contender.works, quiet_seconds=0.1)
+    assert answered["events"] == 40
+    assert 0 < answered["cpu_ms_per_event"] < 100
+
+
 def grids_of(results: Results):
     results.conditions |= dict.fromkeys(("date", "machine", "python", "rounds", "size", "load"), "")
     return grids(results, [Workload("distinct", "distinct", 1)])
