@@ -25,7 +25,7 @@ from tidegate.core.signals import (
     RunSettled,
     Signal,
 )
-from tidegate.telemetry import Durations, Fanout, LogLines, Metrics
+from tidegate.telemetry import Durations, Fanout, LogLines, Metrics, Turns
 
 ONE_OF_EACH: list[Signal] = [
     EventAccepted("/webhook", "e", 100, 0.001),
@@ -49,7 +49,7 @@ OF_CONNECTIONS: list[Signal] = [ConnectionsOpen(2), ConnectionCut("made-room")]
 def test_every_signal_is_counted() -> None:
     durations = Durations()
     metrics = Metrics(durations)
-    telemetry = Fanout(durations, metrics, LogLines())
+    telemetry = Fanout(Turns(durations, metrics), metrics, LogLines())
     signals = ONE_OF_EACH + OF_CONNECTIONS
     assert {type(signal) for signal in signals} == set(get_args(Signal))
     for signal in signals:
@@ -79,11 +79,33 @@ def test_every_signal_is_counted() -> None:
         assert line in page
 
 
+def test_a_turn_is_counted_together_and_what_is_answered_at_once() -> None:
+    ends: list[Callable[[], None]] = []
+    metrics = Metrics(Durations())
+    telemetry = Fanout(Turns(metrics, call_soon=ends.append), metrics)
+    routed = {"path": "/webhook", "outcome": "routed"}
+
+    def seen(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"tidegate_{name}_total", labels)
+
+    for turn in (1, 2):
+        for number in range(3):
+            telemetry.emit(EventAccepted("/webhook", f"e{number}", 100, 0.001))
+            telemetry.emit(EventRouted(f"e{number}", "/webhook", 1, "", 0.001))
+            telemetry.emit(RunSettled(number, f"e{number}", "P", "issue", "completed", "", 0.02))
+        assert len(ends) == turn
+        assert seen("events_accepted", path="/webhook") == 3 * turn
+        assert (seen("events_routed", **routed) or 0) == 3 * (turn - 1)
+        ends[-1]()
+        assert seen("events_routed", **routed) == 3 * turn
+        assert seen("runs_settled", processor="P", kind="issue", outcome="completed") == 3 * turn
+
+
 def test_durations_are_handed_on_together_where_another_process_looks() -> None:
     later: list[tuple[float, Callable[[], None]]] = []
     durations = Durations(lambda seconds, then: later.append((seconds, then)))
     metrics = Metrics(durations)
-    telemetry = Fanout(durations, metrics)
+    telemetry = Fanout(Turns(durations, metrics))
 
     def seen(sample: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(f"tidegate_step_seconds_{sample}", labels)

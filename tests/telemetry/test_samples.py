@@ -10,7 +10,7 @@ from tidegate.core.runs import Step, StepName
 from tidegate.core.samples import Process, Sample
 from tidegate.core.signals import AttemptEnded, DependencyPaused, RunSettled
 from tidegate.engines.memory import MemoryEngine
-from tidegate.telemetry import Durations, Fanout, OverviewReader, SampleKeeper, SampleRoll
+from tidegate.telemetry import Durations, Fanout, OverviewReader, SampleKeeper, SampleRoll, Turns
 from tidegate.testing.clock import START, FakeClock
 
 
@@ -19,7 +19,7 @@ def keeper_of(engine: MemoryEngine, clock: FakeClock, name: str = "one") -> tupl
     durations = Durations()
     roll = SampleRoll(durations)
     process = Process(name, "worker", "machine", 7, START)
-    return SampleKeeper(engine, clock, process, roll, lambda: 3), Fanout(durations, roll)
+    return SampleKeeper(engine, clock, process, roll, lambda: 3), Fanout(Turns(durations, roll), roll)
 
 
 def settled(outcome: str, detail: str = "", run_id: int = 1, event_count: int = 1) -> RunSettled:
@@ -30,7 +30,7 @@ def test_every_signal_has_a_part_in_the_sample() -> None:
     for signal in ONE_OF_EACH:
         durations = Durations()
         roll = SampleRoll(durations)
-        Fanout(durations, roll).emit(signal)
+        Fanout(Turns(durations, roll), roll).emit(signal)
         tally = roll.take()
         assert tally.counts or tally.timings or tally.errors or roll.paused, signal
 

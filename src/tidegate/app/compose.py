@@ -42,6 +42,7 @@ from tidegate.telemetry import (
     SampleKeeper,
     SampleRoll,
     SharedMetrics,
+    Turns,
     share_metrics,
 )
 from tidegate.worker.assembly import WorkerPorts, assemble
@@ -82,13 +83,16 @@ async def composed(
     check_target(settings)
     if station.metrics is not None:
         share_metrics(station.metrics, station.name)
-    durations = Durations(asyncio.get_running_loop().call_later)
+    loop = asyncio.get_running_loop()
+    durations = Durations(loop.call_later)
     metrics, roll, condition = Metrics(durations), SampleRoll(durations), Condition()
     page = metrics if station.metrics is None else SharedMetrics(station.metrics)
-    clock, telemetry = SystemClock(), Fanout(durations, metrics, LogLines(), roll)
+    turns = Turns(durations, metrics, roll, call_soon=loop.call_soon)
+    clock, telemetry = SystemClock(), Fanout(turns, metrics, LogLines(), roll)
     hosts, process = HostBreakers(clock, telemetry), this_process(station.name)
     async with AsyncExitStack() as stack:
         stack.callback(durations.hand_on)
+        stack.callback(turns.hand_on)
         tracing = await open_tracing(stack, settings, process)
         http = await stack.enter_async_context(fetch_client(settings, hosts, clock))
         integration.bind(settings.integration.config, http)  # verifiers need it too

@@ -1,6 +1,7 @@
 """Subscribers of signals: metrics, log lines, and the samples of which overviews are made.
 
-The histograms of metrics and samples get theirs of `Durations`, which is to be a subscriber beside them.
+What every event has reaches metrics and samples by `Turns`, which is to be a subscriber beside them; their histograms
+get theirs of `Durations`, by `Turns` as well.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from tidegate.telemetry.metrics import Metrics
 from tidegate.telemetry.overviews import OverviewReader
 from tidegate.telemetry.samples import SampleKeeper, SampleRoll
 from tidegate.telemetry.sharing import SharedMetrics, forget_gauges, share_metrics
+from tidegate.telemetry.turns import Turns
 
 
 class Subscriber(Protocol):
@@ -46,6 +48,7 @@ __all__ = [
     "SampleKeeper",
     "SampleRoll",
     "SharedMetrics",
+    "Turns",
     "configure_logging",
     "forget_gauges",
     "share_metrics",

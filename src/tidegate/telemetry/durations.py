@@ -46,7 +46,7 @@ class SortedHistogram(Histogram):
 
 
 class Durations:
-    """A subscriber that keeps durations, and hands them on to those that asked for them.
+    """Keeps durations, and hands them on to those that asked for them.
 
     `call_later` is the event loop's, where others may look at the histograms at any time; without it, whoever looks
     asks to `hand_on` first.
@@ -59,12 +59,12 @@ class Durations:
         self._due = False
 
     @property
-    def takes(self) -> Takes:
+    def counts(self) -> Takes:
         """All that took some time."""
         return {
             EventAccepted: self._accepted,
             EventRouted: self._routed,
-            AttemptEnded: self._attempt_ended,
+            AttemptEnded: self._attempts_ended,
             EntityWritten: self._written,
             BatchApplied: self._applied,
         }
@@ -87,25 +87,27 @@ class Durations:
             self._due = True
             self._call_later(HANDED_ON_AFTER_SECONDS, self.hand_on)
 
-    def _accepted(self, signal: EventAccepted) -> None:
-        if not signal.duplicate:
-            self._kept["commit", ""].append(signal.commit_seconds)
-            self._expect()
+    def _accepted(self, signals: list[EventAccepted]) -> None:
+        self._keep("commit", "", [signal.commit_seconds for signal in signals if not signal.duplicate])
 
-    def _routed(self, signal: EventRouted) -> None:
-        self._kept["routing", ""].append(signal.duration_seconds)
+    def _routed(self, signals: list[EventRouted]) -> None:
+        self._keep("routing", "", [signal.duration_seconds for signal in signals])
+
+    def _attempts_ended(self, signals: list[AttemptEnded]) -> None:
+        for signal in signals:
+            for step in signal.steps:
+                self._kept[step.name, signal.kind].append(step.duration_seconds)
         self._expect()
 
-    def _attempt_ended(self, signal: AttemptEnded) -> None:
-        for step in signal.steps:
-            self._kept[step.name, signal.kind].append(step.duration_seconds)
+    def _written(self, signals: list[EntityWritten]) -> None:
+        for signal in signals:
+            if signal.action in WRITTEN:
+                self._kept["freshness", signal.kind].append(signal.freshness_seconds)
         self._expect()
 
-    def _written(self, signal: EntityWritten) -> None:
-        if signal.action in WRITTEN:
-            self._kept["freshness", signal.kind].append(signal.freshness_seconds)
-            self._expect()
+    def _applied(self, signals: list[BatchApplied]) -> None:
+        self._keep("target", "", [signal.duration_seconds for signal in signals])
 
-    def _applied(self, signal: BatchApplied) -> None:
-        self._kept["target", ""].append(signal.duration_seconds)
+    def _keep(self, what: str, kind: str, seconds: list[float]) -> None:
+        self._kept[what, kind] += seconds
         self._expect()

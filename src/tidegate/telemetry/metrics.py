@@ -1,5 +1,6 @@
 """Signals as Prometheus metrics, named by the conventions of that field: base units, `_total` for counters."""
 
+import collections
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -114,21 +115,23 @@ class Metrics:
 
     @property
     def takes(self) -> Takes:
-        """All that is counted."""
+        """What is counted at once: who has an answer finds it here, even if the process is killed right then."""
         return {
             EventAccepted: self._accept,
             EventRefused: self._refuse,
             ConnectionsOpen: self._connected,
             ConnectionCut: self._cut_one,
-            EventRouted: self._route,
             ProcessorFailed: self._processor_failed,
-            RunSettled: self._settle,
-            EntityWritten: self._write,
             MappingWarned: self._warn,
             BatchApplied: self._apply,
             DependencyPaused: self._pause,
             DutyFailed: self._duty_failed,
         }
+
+    @property
+    def counts(self) -> Takes:
+        """What each event has, of which a turn of the event loop is counted together."""
+        return {EventRouted: self._route, RunSettled: self._settle, EntityWritten: self._write}
 
     @property
     def content_type(self) -> str:
@@ -163,14 +166,14 @@ class Metrics:
     def _cut_one(self, signal: ConnectionCut) -> None:
         self._child(self._cut, signal.reason).inc()
 
-    def _route(self, signal: EventRouted) -> None:
-        self._child(self._routed, signal.path, "routed" if signal.runs else "ignored").inc()
+    def _route(self, signals: list[EventRouted]) -> None:
+        self._count(self._routed, [(each.path, "routed" if each.runs else "ignored") for each in signals])
 
     def _processor_failed(self, signal: ProcessorFailed) -> None:
         self._child(self._processor_errors, signal.processor).inc()
 
-    def _write(self, signal: EntityWritten) -> None:
-        self._child(self._writes, signal.blueprint, signal.action).inc()
+    def _write(self, signals: list[EntityWritten]) -> None:
+        self._count(self._writes, [(each.blueprint, each.action) for each in signals])
 
     def _warn(self, signal: MappingWarned) -> None:
         self._child(self._warnings, signal.kind).inc()
@@ -191,13 +194,17 @@ class Metrics:
         self._child(self._accepted, signal.path).inc()
         self._child(self._bytes, signal.path).inc(signal.size_bytes)
 
-    def _settle(self, signal: RunSettled) -> None:
-        if signal.stale:
-            self._stale.inc()
-        else:
-            self._child(self._settled, signal.processor, signal.kind, signal.outcome).inc()
-            if signal.outcome == "completed" and signal.event_count > 1:
-                self._child(self._coalesced, signal.processor, signal.kind).inc(signal.event_count - 1)
+    def _settle(self, signals: list[RunSettled]) -> None:
+        taken = [each for each in signals if not each.stale]
+        self._count(self._settled, [(each.processor, each.kind, each.outcome) for each in taken])
+        self._stale.inc(len(signals) - len(taken))
+        for each in taken:
+            if each.outcome == "completed" and each.event_count > 1:
+                self._child(self._coalesced, each.processor, each.kind).inc(each.event_count - 1)
+
+    def _count(self, counter: Counter, labels_of_each: Iterable[tuple[str, ...]]) -> None:
+        for labels, times in collections.Counter(labels_of_each).items():
+            self._child(counter, *labels).inc(times)
 
     def _child(self, counter: Counter, *labels: str) -> Counter:
         """`counter.labels`, remembered: that is slow, and asked for every event."""

@@ -1,9 +1,10 @@
 """Rolls what a process did up into samples, and hands them to the engine every few seconds.
 
-An event costs it a few dictionary look-ups. What cannot be kept now is kept with the next sample.
+What every event has is added up a turn of the event loop at a time. What cannot be kept now is kept with the next sample.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -44,17 +45,23 @@ class SampleRoll:
 
     @property
     def takes(self) -> Takes:
-        """All that has a part in samples."""
+        """What has a part in samples, and is rare."""
         return {
-            EventAccepted: self._accepted,
             EventRefused: self._refused,
-            EventRouted: self._routed,
             ProcessorFailed: self._processor_failed,
-            RunSettled: self._settled,
-            EntityWritten: self._written,
             MappingWarned: self._warned,
             DependencyPaused: self._pause,
             DutyFailed: self._duty_failed,
+        }
+
+    @property
+    def counts(self) -> Takes:
+        """What every event has."""
+        return {
+            EventAccepted: self._accepted,
+            EventRouted: self._routed,
+            RunSettled: self._settled,
+            EntityWritten: self._written,
         }
 
     def take(self) -> Tally:
@@ -66,27 +73,35 @@ class SampleRoll:
     def _observe(self, what: str, kind: str, ascending: Sequence[float]) -> None:
         self.tally.time(what, kind, *ascending)
 
-    def _accepted(self, signal: EventAccepted) -> None:
-        outcome = "duplicate" if signal.duplicate else "accepted"
-        self.tally.count(CountKey(Stage.RECEIVED, outcome, signal.path))
+    def _accepted(self, signals: list[EventAccepted]) -> None:
+        for (duplicate, path), times in Counter((each.duplicate, each.path) for each in signals).items():
+            self.tally.count(CountKey(Stage.RECEIVED, "duplicate" if duplicate else "accepted", path), times)
 
     def _refused(self, signal: EventRefused) -> None:
         self.tally.count(CountKey(Stage.RECEIVED, signal.reason, signal.path))
         self.tally.fail(ErrorKey(Stage.RECEIVED, f"{signal.status} {signal.reason}"), signal.path)
 
-    def _routed(self, signal: EventRouted) -> None:
-        self.tally.count(CountKey(Stage.ROUTED, "routed" if signal.runs else "ignored", signal.path))
-        if signal.runs:
-            self.tally.count(CountKey(Stage.ASKED, "", signal.path), signal.runs)
+    def _routed(self, signals: list[EventRouted]) -> None:
+        for (path, runs), times in Counter((each.path, each.runs) for each in signals).items():
+            self.tally.count(CountKey(Stage.ROUTED, "routed" if runs else "ignored", path), times)
+            if runs:
+                self.tally.count(CountKey(Stage.ASKED, "", path), runs * times)
 
     def _processor_failed(self, signal: ProcessorFailed) -> None:
         self.tally.fail(ErrorKey(Stage.ROUTED, cause_of(signal.error), signal.processor), signal.event_id)
 
-    def _settled(self, signal: RunSettled) -> None:
-        outcome = "stale" if signal.stale else signal.outcome
-        self.tally.count(CountKey(Stage.SETTLED, outcome, "", signal.processor, signal.kind))
-        if signal.stale:
-            return
+    def _settled(self, signals: list[RunSettled]) -> None:
+        keys = [
+            CountKey(Stage.SETTLED, "stale" if each.stale else each.outcome, "", each.processor, each.kind)
+            for each in signals
+        ]
+        for key, times in Counter(keys).items():
+            self.tally.count(key, times)
+        for signal in signals:
+            if not signal.stale:
+                self._detail(signal)
+
+    def _detail(self, signal: RunSettled) -> None:
         if signal.outcome in _FAILURES:
             key = ErrorKey(signal.step, cause_of(signal.detail), signal.processor, signal.kind)
             self.tally.fail(key, str(signal.run_id))
@@ -94,8 +109,9 @@ class SampleRoll:
             key = CountKey(Stage.COALESCED, "", "", signal.processor, signal.kind)
             self.tally.count(key, signal.event_count - 1)
 
-    def _written(self, signal: EntityWritten) -> None:
-        self.tally.count(CountKey(Stage.WRITTEN, signal.action, "", "", signal.kind))
+    def _written(self, signals: list[EntityWritten]) -> None:
+        for (action, kind), times in Counter((each.action, each.kind) for each in signals).items():
+            self.tally.count(CountKey(Stage.WRITTEN, action, "", "", kind), times)
 
     def _warned(self, signal: MappingWarned) -> None:
         self.tally.count(CountKey(Stage.WARNED, "", "", "", signal.kind))
