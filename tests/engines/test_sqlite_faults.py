@@ -357,10 +357,11 @@ def test_a_long_look_holds_up_nobody(open_engine: OpenEngine, make_event: MakeEv
 
 @pytest.mark.parametrize("verb", ["claim_events", "claim_runs"])
 def test_claims_that_nobody_waits_for_are_given_back(
-    open_engine: OpenEngine, make_event: MakeEvent, verb: str
+    path: Path, open_engine: OpenEngine, make_event: MakeEvent, verb: str
 ) -> None:
     async def scenario() -> None:
         async with open_engine() as engine:
+            other = apsw.Connection(str(path))
             await engine.enqueue(make_event())
             if verb == "claim_runs":
                 [routed] = await engine.claim_events(1)
@@ -369,16 +370,19 @@ def test_claims_that_nobody_waits_for_are_given_back(
             held, go_on = ThreadEvent(), ThreadEvent()
             engine._writer._hand(lambda: held.set() or go_on.wait(60))
             await asyncio.to_thread(held.wait, 60)
+            other.execute("BEGIN IMMEDIATE")
             lost = asyncio.create_task(claim(1))
-            while engine._writer._jobs.empty():  # its commit waits behind that
+            while engine._writer._jobs.empty():  # it waits behind that for the other one
                 await asyncio.sleep(0)
             lost.cancel()
             with suppress(asyncio.CancelledError):
                 await lost
+            other.execute("ROLLBACK")
             go_on.set()
             await engine._writer.commit(lambda _: None)
             [again] = await claim(1)
             assert again.expirations == 0
+            other.close()
 
     asyncio.run(scenario())
 
