@@ -22,9 +22,9 @@ _INSERT = (
     " delivery_id, delivery_hash, replay_of, reason) VALUES (?, ?, ?, 'queued', 0, 0, 0, ?, ?, ?, ?, ?, '')"
 )
 _INSERT_BODY = "INSERT INTO event_bodies (seq, trace_id, headers, body) VALUES (?, ?, ?, ?)"
-_FREE = "SELECT seq FROM events WHERE due_us = 0 ORDER BY seq LIMIT ?"
-_OVER = "SELECT seq FROM events WHERE due_us > 0 AND due_us <= ?"
-_NEXT_DUE = "SELECT min(due_us) FROM events WHERE due_us > ?"
+# Both walk past those that are lent: no more than routers have in hand.
+_FREE = "SELECT seq FROM events WHERE state = 'queued' AND due_us <= ? ORDER BY seq LIMIT ?"
+_NEXT_DUE = "SELECT min(due_us) FROM events WHERE state = 'queued' AND due_us > ?"
 _LEND = "UPDATE events SET due_us = ?, token = ?, expirations = ? WHERE seq = ?"
 _GIVE_BACK = "UPDATE events SET due_us = 0 WHERE seq = ? AND token = ? AND due_us IS NOT NULL"
 _END_ROUTING = (
@@ -76,15 +76,13 @@ def enqueue(tx: Transaction, event: IncomingEvent, headers: bytes) -> EnqueueOut
 
 def claim_events(tx: Transaction, limit: int) -> EventsLent:
     """Lend queued events whose lease is free or over, oldest first."""
-    free = [seq for (seq,) in tx.rows(_FREE, (limit,))]
-    over = [seq for (seq,) in tx.rows(_OVER, (tx.now_us,))]
-    chosen = sorted(free + over)[:limit]
-    lent = [_lend(tx, seq) for seq in chosen]
+    free = tx.rows(_FREE, (tx.now_us, limit))
+    lent = [_lend(tx, seq) for (seq,) in free]
     claims = [claim for claim in lent if claim is not None]
-    if len(claims) == limit:
+    if len(free) == limit:
         return EventsLent(claims, None, exhausted=False)
     row = tx.row(_NEXT_DUE, (tx.now_us,))
-    return EventsLent(claims, row[0] if row else None, exhausted=len(chosen) < limit)
+    return EventsLent(claims, row[0] if row else None, exhausted=True)
 
 
 def _lend(tx: Transaction, seq: int) -> EventClaim | None:

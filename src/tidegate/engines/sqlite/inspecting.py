@@ -14,8 +14,7 @@ from tidegate.engines.sqlite.transaction import SELECT_COUNTERS, Counters
 _OLDEST = """
 SELECT min(received_us) FROM events WHERE seq = (
     SELECT min(seq) FROM (
-        SELECT (SELECT seq FROM events WHERE due_us = 0 ORDER BY seq LIMIT 1) AS seq
-        UNION ALL SELECT (SELECT min(+seq) FROM events WHERE due_us > 0)
+        SELECT (SELECT seq FROM events WHERE state = 'queued' ORDER BY seq LIMIT 1) AS seq
         UNION ALL SELECT (SELECT seq FROM events WHERE state = 'routed' ORDER BY seq LIMIT 1)
     )
 )
