@@ -32,7 +32,7 @@ STATEMENTS = {
 }
 SMALL = re.compile(
     r"SCAN (counters|found|outcome|CONSTANT ROW|\(subquery-\d+\)"
-    r"|runs USING COVERING INDEX runs_claimed)"  # no more than there are workers
+    r"|runs USING (COVERING )?INDEX runs_claimed)"  # no more than there are workers
 )
 
 

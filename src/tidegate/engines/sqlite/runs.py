@@ -19,15 +19,23 @@ from tidegate.engines.turns import take_turns
 # Each step jumps to the next processor by the index, however many runs each has.
 _PROCESSORS = """
 WITH RECURSIVE found(processor) AS (
-    SELECT min(processor) FROM runs WHERE due_us IS NOT NULL
+    SELECT min(processor) FROM runs WHERE state = 'ready' AND due_us IS NOT NULL
     UNION ALL
-    SELECT (SELECT min(processor) FROM runs WHERE due_us IS NOT NULL AND processor > found.processor)
+    SELECT (
+        SELECT min(processor) FROM runs
+        WHERE state = 'ready' AND due_us IS NOT NULL AND processor > found.processor
+    )
     FROM found WHERE found.processor IS NOT NULL
 )
 SELECT processor FROM found WHERE processor IS NOT NULL
 """
-_DUE = "SELECT id FROM runs WHERE processor = ? AND due_us <= ? ORDER BY due_us, id LIMIT ?"
-_NEXT_DUE = "SELECT min(due_us) FROM runs WHERE processor = ? AND due_us > ?"
+_DUE = (
+    "SELECT due_us, id FROM runs WHERE state = 'ready' AND processor = ? AND due_us <= ? ORDER BY due_us, id LIMIT ?"
+)
+_NEXT_DUE = "SELECT min(due_us) FROM runs WHERE state = 'ready' AND processor = ? AND due_us > ?"
+# These walk through the claims: there are no more of them than workers have in hand.
+_OVER = "SELECT processor, due_us, id FROM runs WHERE state = 'claimed' AND due_us <= ?"
+_NEXT_OVER = "SELECT min(due_us) FROM runs WHERE state = 'claimed' AND due_us > ?"
 _READ = f"""
 SELECT EXISTS (SELECT 1 FROM runs AS applied WHERE applied.lane = runs.lane AND applied.state = 'applied'),
     runs.state, runs.token, runs.processor, runs.config, runs.kind, runs.resource_key, runs.lane,
@@ -62,13 +70,12 @@ def claim_runs(tx: Transaction, limit: int, excluding: Collection[str], last_ser
     claims: list[RunClaim] = []
     while len(claims) < limit:
         wanted = limit - len(claims)
-        due = {
-            name: [run_id for (run_id,) in tx.rows(_DUE, (name, tx.now_us, wanted))]
-            for name in names
-            if name not in excluding
-        }
-        turns = take_turns(due, wanted, last_served)
-        lent = [claim for _, run_id in turns if (claim := _lend(tx, run_id)) is not None]
+        due = {name: tx.rows(_DUE, (name, tx.now_us, wanted)) for name in names}
+        for name, *over in tx.rows(_OVER, (tx.now_us,)):
+            due[name] = sorted([*due.get(name, ()), tuple(over)])
+        offered = {name: rows for name, rows in due.items() if name not in excluding}
+        turns = take_turns(offered, wanted, last_served)
+        lent = [claim for _, (_, run_id) in turns if (claim := _lend(tx, run_id)) is not None]
         claims += lent
         if turns:
             last_served = turns[-1][0]
@@ -80,7 +87,7 @@ def claim_runs(tx: Transaction, limit: int, excluding: Collection[str], last_ser
 
 
 def _next_due_us(tx: Transaction, names: Sequence[str]) -> int | None:
-    rows = [tx.row(_NEXT_DUE, (name, tx.now_us)) for name in names]
+    rows = [tx.row(_NEXT_OVER, (tx.now_us,)), *(tx.row(_NEXT_DUE, (name, tx.now_us)) for name in names)]
     return min((row[0] for row in rows if row is not None and row[0] is not None), default=None)
 
 
