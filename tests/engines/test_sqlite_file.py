@@ -12,6 +12,7 @@ import pytest
 from tidegate.core.errors import ConfigurationError, EngineUnavailableError
 from tidegate.core.events import IncomingEvent
 from tidegate.core.ports import Accepted, Duplicate
+from tidegate.core.runs import Completed
 from tidegate.engines.sqlite import SqliteEngine
 from tidegate.engines.sqlite.schema import APPLICATION_ID, migrations
 from tidegate.testing.clock import FakeClock
@@ -74,6 +75,59 @@ def test_a_file_of_an_older_version_is_upgraded(path: Path, monkeypatch: pytest.
     assert connection.pragma("user_version") == len(later)
     assert connection.execute("SELECT count(*) FROM later").get == 0
     connection.close()
+
+
+# Events 1 to 3 of one lane: applied, at work and held; 4 waits for a worker, 5 for a router, 6 is lent to one.
+SCHEMA_6 = """
+INSERT INTO events (seq, id, path, state, due_us, token, expirations, received_us, finished_us, size_bytes, reason)
+VALUES (1, 'event-1', '/', 'applied', NULL, 1, 0, 1, 5, 2, ''), (2, 'event-2', '/', 'routed', NULL, 1, 0, 1, NULL, 2, ''),
+    (3, 'event-3', '/', 'routed', NULL, 1, 0, 1, NULL, 2, ''), (4, 'event-4', '/', 'routed', NULL, 1, 0, 1, NULL, 2, ''),
+    (5, 'event-5', '/', 'queued', 0, 0, 0, 1, NULL, 2, ''), (6, 'event-6', '/', 'queued', 9, 1, 0, 1, NULL, 2, '');
+INSERT INTO event_bodies (seq, trace_id, headers, body) SELECT seq, '', x'7b7d', x'7b7d' FROM events;
+INSERT INTO runs (id, state, due_us, token, claimed_us, failures, expirations, newest_seq, event_count, created_us,
+    changed_us, processor, config, kind, lane, holds_lane, path, detail)
+VALUES (1, 'applied', NULL, 2, 1, 0, 0, 1, 1, 1, 1, 'P', 'issue', 'issue', 'lane', NULL, '/', ''),
+    (2, 'applied', NULL, 3, 1, 0, 0, 1, 1, 1, 1, 'P', 'issue', 'issue', 'lane', NULL, '/', 'once more'),
+    (3, 'claimed', 9, 4, 1, 0, 0, 2, 1, 1, 1, 'P', 'issue', 'issue', 'lane', 1, '/', ''),
+    (4, 'held', NULL, 0, NULL, 0, 0, 3, 1, 1, 1, 'P', 'issue', 'issue', 'lane', NULL, '/', ''),
+    (5, 'ready', 8, 0, NULL, 0, 0, 4, 1, 1, 1, 'P', 'issue', 'issue', NULL, NULL, '/', '');
+INSERT INTO event_runs (event_seq, run_id) SELECT newest_seq, id FROM runs;
+UPDATE counters SET event_seq = 6, run_id = 5, queued_events = 2, ready_runs = 1, held_runs = 1, claimed_runs = 1;
+"""
+
+
+def test_work_of_an_older_file_goes_on(path: Path, open_engine: OpenEngine) -> None:
+    older = "".join(migrations()[:6])
+    written(path, f"{older}{SCHEMA_6}PRAGMA user_version = 6; PRAGMA application_id = {APPLICATION_ID}")
+
+    async def scenario() -> None:
+        async with open_engine() as engine:
+            assert [claim.event.seq for claim in await engine.claim_events(9)] == [5, 6]
+            ready, over = await engine.claim_runs(9)
+            assert [(claim.run_id, claim.expirations) for claim in (ready, over)] == [(5, 0), (3, 1)]
+            await engine.settle(over, Completed())
+            [held] = await engine.claim_runs(9)
+            assert (held.run_id, held.event.seq) == (4, 3)
+
+    asyncio.run(scenario())
+    with closing(apsw.Connection(str(path))) as connection:
+        places = connection.execute("SELECT id, place FROM runs ORDER BY id").fetchall()
+        assert places == [(1, 1), (2, 1), (3, 2), (4, 0), (5, None)]
+
+
+def test_the_file_itself_lets_one_run_hold_a_lane(path: Path) -> None:
+    opened(path)
+    insert = (
+        "INSERT INTO runs (state, token, failures, expirations, newest_seq, event_count, created_us, changed_us,"
+        " processor, config, kind, lane, place, path, detail)"
+        " VALUES (?, 0, 0, 0, 1, 1, 1, 1, 'P', 'issue', 'issue', 'lane', ?, '/', '')"
+    )
+    with closing(apsw.Connection(str(path))) as connection:
+        for state, place in (("ready", 0), ("held", -1), ("applied", 1), ("applied", 1)):
+            connection.execute(insert, (state, place))
+        for state, place in (("claimed", 0), ("held", -1)):
+            with pytest.raises(apsw.ConstraintError):
+                connection.execute(insert, (state, place))
 
 
 def test_a_newer_file_is_refused(path: Path) -> None:

@@ -8,13 +8,18 @@ from tidegate.engines.instants import span_us
 from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.wakeups import Work
 
-_ACTIVE = "SELECT id, state FROM runs WHERE lane = ? AND holds_lane IS NOT NULL"
-_HELD = "SELECT id FROM runs WHERE lane = ? AND state = 'held'"
+HOLDS, WAITS = 0, -1
+"""Where a READY or CLAIMED run, and a HELD one, stand on their lane. An APPLIED one has the number of its newest event."""
+
+_ACTIVE = "SELECT id, state FROM runs WHERE lane = ? AND place = 0"
+_HELD = "SELECT id FROM runs WHERE lane = ? AND place = -1"
 _INSERT = (
     "INSERT INTO runs (id, state, due_us, token, failures, expirations, newest_seq, event_count, created_us,"
-    " changed_us, processor, config, kind, resource_key, lane, holds_lane, path, detail, version)"
+    " changed_us, processor, config, kind, resource_key, lane, place, path, detail, version)"
     " VALUES (?1, ?2, ?3, 0, 0, 0, ?4, 1, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-    " ON CONFLICT (lane) WHERE lane IS NOT NULL AND holds_lane IS NOT NULL DO NOTHING"
+)
+_INSERT_IF_FREE = (
+    f"{_INSERT} ON CONFLICT (lane, place, nullif(place > 0, 1)) WHERE place IS NOT NULL DO NOTHING"
 )
 _LINK = "INSERT OR IGNORE INTO event_runs (event_seq, run_id) VALUES (?, ?)"
 _JOIN = (
@@ -23,13 +28,15 @@ _JOIN = (
     " newest_seq = max(newest_seq, ?2), version = max(version, ?4) WHERE id = ?1"
 )
 _RAISE_VERSION = "UPDATE runs SET version = max(version, ?2) WHERE id = ?1"
-_UNBLOCK = "UPDATE runs SET state = 'ready', due_us = ?1, holds_lane = 1, changed_us = ?1 WHERE lane = ?2 AND state = 'held'"
+_UNBLOCK = (
+    "UPDATE runs SET state = 'ready', due_us = ?1, place = 0, changed_us = ?1 WHERE lane = ?2 AND place = -1"
+)
 _HAND_ON = (
     "INSERT OR IGNORE INTO event_runs (event_seq, run_id)"
     " SELECT event_seq, ?1 FROM event_runs WHERE run_id = ?2"
 )
 _SUPERSEDE = (
-    "UPDATE runs SET state = 'superseded', due_us = NULL, holds_lane = NULL, changed_us = ?1, finished_us = ?1,"
+    "UPDATE runs SET state = 'superseded', due_us = NULL, place = NULL, changed_us = ?1, finished_us = ?1,"
     " superseded_by = ?2, event_count = 0 WHERE id = ?3"
 )
 _ADOPT = (
@@ -43,14 +50,14 @@ _ADOPT = (
 _NEWEST_APPLIED = """
 SELECT applied.newest_seq, events.path, applied.version, runs.newest_seq, runs.version
 FROM runs
-CROSS JOIN runs AS applied ON applied.lane = runs.lane AND applied.state = 'applied'
+CROSS JOIN runs AS applied ON applied.lane = runs.lane AND applied.place > 0
 CROSS JOIN events ON events.seq = applied.newest_seq
 WHERE runs.id = ? AND NOT EXISTS (
     SELECT 1 FROM event_runs CROSS JOIN runs AS turned ON turned.id = event_runs.run_id
     WHERE event_runs.event_seq = applied.newest_seq AND turned.newest_seq = applied.newest_seq
         AND turned.lane = applied.lane AND turned.state IN ('ignored', 'rejected')
 )
-ORDER BY applied.newest_seq DESC, applied.version DESC LIMIT 1
+ORDER BY applied.place DESC, applied.version DESC LIMIT 1
 """
 _OTHERS_OF = (
     "SELECT event_runs.event_seq, events.path FROM event_runs JOIN events ON events.seq = event_runs.event_seq"
@@ -122,10 +129,10 @@ def create_run(
     due_us = None if held else tx.now_us + span_us(request.delay_seconds)
     run_id = tx.counters.run_id + 1
     key = (request.processor, request.config, request.kind, request.resource_key, request.lane)
-    holds_lane = None if held or request.lane is None else 1
+    place = None if request.lane is None else WAITS if held else HOLDS
     error = request.error or ""
-    values = (run_id, state.value, due_us, event_seq, tx.now_us, *key, holds_lane, path, error)
-    if not tx.run(_INSERT, (*values, request.version)):
+    values = (run_id, state.value, due_us, event_seq, tx.now_us, *key, place, path, error)
+    if not tx.run(_INSERT if held else _INSERT_IF_FREE, (*values, request.version)):
         return False
     tx.counters.run_id = run_id
     tx.counters.count(state, +1)

@@ -6,13 +6,13 @@ from tidegate.core.inspection import RunFilter
 from tidegate.core.lifecycle import RunState
 from tidegate.engines.filters import run_conditions
 from tidegate.engines.instants import to_us
-from tidegate.engines.sqlite.lanes import LaneRuns, live_runs, merge
+from tidegate.engines.sqlite.lanes import HOLDS, WAITS, LaneRuns, live_runs, merge
 from tidegate.engines.sqlite.outcomes import conclude
 from tidegate.engines.sqlite.transaction import Transaction
 from tidegate.engines.wakeups import Work
 
 _PUT_BACK = (
-    "UPDATE runs SET state = ?2, due_us = ?3, holds_lane = ?4, failures = 0, expirations = 0,"
+    "UPDATE runs SET state = ?2, due_us = ?3, place = ?4, failures = 0, expirations = 0,"
     " changed_us = ?5, finished_us = NULL WHERE id = ?1"
 )
 _DISCARD = "UPDATE runs SET state = 'discarded', changed_us = ?2, finished_us = ?2 WHERE id = ?1"
@@ -24,7 +24,7 @@ _PRUNABLE = (
     " CROSS JOIN runs AS dead ON dead.lane = runs.lane AND dead.state = 'dead'"
     " WHERE event_runs.event_seq = events.seq AND runs.newest_seq = events.seq"
     " AND NOT EXISTS (SELECT 1 FROM runs AS newer WHERE newer.lane = runs.lane"
-    " AND newer.state = 'applied' AND newer.newest_seq > runs.newest_seq))"
+    " AND newer.place > runs.newest_seq))"
     " ORDER BY finished_us, seq LIMIT ?"
 )
 _WRITTEN = (
@@ -67,10 +67,10 @@ def _put_back(tx: Transaction, run_id: int, lane: str | None) -> None:
         merge(tx, run_id, RunState.DEAD, live.pending)
         conclude(tx, live.pending)
         return
-    state, due_us, holds_lane = RunState.READY, tx.now_us, None if lane is None else 1
+    state, due_us, place = RunState.READY, tx.now_us, HOLDS
     if live.claimed is not None:
-        state, due_us, holds_lane = RunState.HELD, None, None
-    tx.run(_PUT_BACK, (run_id, state.value, due_us, holds_lane, tx.now_us))
+        state, due_us, place = RunState.HELD, None, WAITS
+    tx.run(_PUT_BACK, (run_id, state.value, due_us, None if lane is None else place, tx.now_us))
     tx.counters.moved(RunState.DEAD, state)
     tx.added.add(Work.RUNS)
     conclude(tx, run_id)

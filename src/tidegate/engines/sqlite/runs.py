@@ -29,15 +29,13 @@ WITH RECURSIVE found(processor) AS (
 )
 SELECT processor FROM found WHERE processor IS NOT NULL
 """
-_DUE = (
-    "SELECT due_us, id FROM runs WHERE state = 'ready' AND processor = ? AND due_us <= ? ORDER BY due_us, id LIMIT ?"
-)
+_DUE = "SELECT due_us, id FROM runs WHERE state = 'ready' AND processor = ? AND due_us <= ? ORDER BY due_us, id LIMIT ?"
 _NEXT_DUE = "SELECT min(due_us) FROM runs WHERE state = 'ready' AND processor = ? AND due_us > ?"
 # These walk through the claims: there are no more of them than workers have in hand.
 _OVER = "SELECT processor, due_us, id FROM runs WHERE state = 'claimed' AND due_us <= ?"
 _NEXT_OVER = "SELECT min(due_us) FROM runs WHERE state = 'claimed' AND due_us > ?"
 _READ = f"""
-SELECT EXISTS (SELECT 1 FROM runs AS applied WHERE applied.lane = runs.lane AND applied.state = 'applied'),
+SELECT EXISTS (SELECT 1 FROM runs AS applied WHERE applied.lane = runs.lane AND applied.place > 0),
     runs.state, runs.token, runs.processor, runs.config, runs.kind, runs.resource_key, runs.lane,
     runs.event_count, runs.failures, runs.expirations, runs.version, {EVENT_COLUMNS}
 FROM runs LEFT JOIN events ON events.seq = runs.newest_seq LEFT JOIN event_bodies ON event_bodies.seq = events.seq
@@ -50,7 +48,7 @@ _LEND = (
 )
 _RENEW = "UPDATE runs SET due_us = ? WHERE id = ? AND token = ? AND state = 'claimed'"
 _KILL = (
-    "UPDATE runs SET state = 'dead', due_us = NULL, holds_lane = NULL, changed_us = ?2, finished_us = ?2, detail = ?3"
+    "UPDATE runs SET state = 'dead', due_us = NULL, place = NULL, changed_us = ?2, finished_us = ?2, detail = ?3"
     " WHERE id = ?1 RETURNING lane"
 )
 

@@ -50,8 +50,8 @@ _AGAIN = (
     " WHERE id = ?1"
 )
 _FINISH = (
-    "UPDATE runs SET state = ?2, due_us = NULL, holds_lane = NULL, changed_us = ?3, finished_us = ?3,"
-    " detail = ?4, version = coalesce(?5, version) WHERE id = ?1"
+    "UPDATE runs SET state = ?2, due_us = NULL, place = iif(?2 = 'applied' AND place = 0, newest_seq, NULL),"
+    " changed_us = ?3, finished_us = ?3, detail = ?4, version = coalesce(?5, version) WHERE id = ?1"
 )
 _ATTEMPT = (
     "INSERT INTO attempts (token, run_id, started_us, finished_us, outcome, detail, first_write, write_count,"
