@@ -33,12 +33,12 @@ from tidegate.app.clock import new_id
 from tidegate.app.process import set_up_interpreter
 from tidegate.core.events import IncomingEvent
 from tidegate.core.ports import Accepted
-from tidegate.core.verification import Refused, Verified
 from tidegate.ingress import HttpServer, IngressApp, PathPolicy, asgi
 from tidegate.ingress.answers import Answer, json_answer
 from tidegate.ingress.bodies import IncomingBody
 from tidegate.ingress.exchanges import RequestHead
 from tidegate.ingress.webhooks import WebhookExchange
+from tidegate.verify import github
 
 SECRET = b"bench"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -85,16 +85,6 @@ class Heap:
         return Accepted(self.count)
 
 
-class Signature:
-    name = "bench"
-    masked_headers = frozenset({"x-hub-signature-256"})
-
-    def verify(self, request: Any) -> Verified | Refused:
-        sent = request.headers.get("x-hub-signature-256", "")
-        right = "sha256=" + hmac.new(SECRET, request.body, hashlib.sha256).hexdigest()
-        return Verified() if hmac.compare_digest(sent, right) else Refused("wrong")
-
-
 @asynccontextmanager
 async def engine_of(kind: str) -> AsyncIterator[Any]:
     """The engine of one kind. Raises ImportError if this version has none."""
@@ -132,7 +122,7 @@ async def serve(kind: str) -> None:
             engine = await stack.enter_async_context(engine_of(kind))
         except ImportError:
             return
-        policy = PathPolicy("/webhook", verifiers=(Signature(),) if kind == "signed" else ())
+        policy = PathPolicy("/webhook", verifiers=(github(SECRET),) if kind == "signed" else ())
         app = IngressApp({"/webhook": policy}, engine, Clock(), Quiet(), new_id)
         set_up_interpreter()  # as in a service, whoever serves
         answering = {"noop": asgi(no_op), "bare": partial(WebhookExchange, bare)}.get(kind, app)
@@ -233,7 +223,7 @@ def cpu_seconds(pid: int) -> float:
 
 def measure(kind: str, options: argparse.Namespace) -> Result | None:
     """One round against a fresh server; None if the server cannot run here."""
-    command = [sys.executable, __file__, "--serve", kind]
+    command = [sys.executable, "-m", "bench.ingress", "--serve", kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         line = server.stdout.readline()
