@@ -8,7 +8,7 @@ import pytest
 from tests.telemetry.test_metrics import ONE_OF_EACH
 from tidegate.core.runs import Step, StepName
 from tidegate.core.samples import Process, Sample
-from tidegate.core.signals import AttemptEnded, DependencyPaused, RunSettled
+from tidegate.core.signals import AttemptEnded, DependencyPaused, EventAccepted, RunSettled
 from tidegate.engines.memory import MemoryEngine
 from tidegate.telemetry import Durations, Fanout, OverviewReader, SampleKeeper, SampleRoll, Turns
 from tidegate.testing.clock import START, FakeClock
@@ -33,6 +33,15 @@ def test_every_signal_has_a_part_in_the_sample() -> None:
         Fanout(Turns(durations, roll), roll).emit(signal)
         tally = roll.take()
         assert tally.counts or tally.timings or tally.errors or roll.paused, signal
+
+
+def test_a_turn_of_duplicates_has_no_durations() -> None:
+    durations = Durations()
+    roll = SampleRoll(durations)
+    Fanout(Turns(durations, roll)).emit(EventAccepted("/webhook", "e", 100, 0.001, duplicate=True))
+    tally = roll.take()
+    assert tally.counts
+    assert not tally.timings
 
 
 def test_the_overview_tells_what_happened() -> None:

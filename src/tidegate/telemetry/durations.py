@@ -109,5 +109,6 @@ class Durations:
         self._keep("target", "", [signal.duration_seconds for signal in signals])
 
     def _keep(self, what: str, kind: str, seconds: list[float]) -> None:
-        self._kept[what, kind] += seconds
-        self._expect()
+        if seconds:
+            self._kept[what, kind] += seconds
+            self._expect()
