@@ -37,7 +37,7 @@ def lane_of(processor: str, config: str, resource_key: str | None) -> str | None
 
 
 def _lane_hash(*parts: str) -> str:
-    framed = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    framed = b"".join([len(part).to_bytes(4, "big") + part for part in map(str.encode, parts)])
     return blake2b(framed, digest_size=16).hexdigest()
 
 

@@ -337,10 +337,11 @@ class RunProcessor:
         lease.sending(wanted)
         with attempt.step(StepName.WRITE):
             outcomes = await self.applier.apply(changes, lease.holds)
-        if any(isinstance(outcome, Overtaken) for outcome in outcomes):
+        kinds = set(map(type, outcomes))
+        if Overtaken in kinds:
             raise OvertakenError("a run that fetched later has written the entity")
-        refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
-        if refused:
+        if Refused in kinds:
+            refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
             raise RefusedWriteError(refused, tuple(map(_written, wanted, outcomes)))
         return (*wanted, *plan.kept)
 

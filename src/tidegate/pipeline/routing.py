@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from tidegate.authoring import AbstractWebhookProcessor, Registration
 from tidegate.core.events import StoredEvent
 from tidegate.core.ports import Clock
@@ -28,8 +30,7 @@ class RoutingLimits:
     max_expirations: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What one processor answered: its runs, or why it has none."""
 
     runs: tuple[RunRequest, ...] = ()

@@ -43,24 +43,14 @@ class LogLines:
 
     @property
     def takes(self) -> Takes:
-        """All that has a line."""
+        """All that has a line, at the level that is set."""
         loud = (EventRefused, ProcessorFailed, DependencyPaused, DutyFailed)
-        quiet = (EventRouted, EntityWritten, MappingWarned)
-        return {
-            RunSettled: self._settled,
-            **dict.fromkeys(loud, self._log),
-            **dict.fromkeys(quiet, self._tell),
-        }
+        quiet = (EventRouted, EntityWritten, MappingWarned) if logger.isEnabledFor(logging.DEBUG) else ()
+        return {RunSettled: self._settled, **dict.fromkeys((*loud, *quiet), self._log)}
 
     def _settled(self, signal: RunSettled) -> None:
-        if signal.outcome in _UNREMARKABLE and not signal.stale:
-            self._tell(signal)
-        else:
-            self._log(signal)
-
-    def _tell(self, signal: Signal) -> None:
-        """Log what goes well, or only shows in the event's story: for DEBUG."""
-        if logger.isEnabledFor(logging.DEBUG):
+        is_quiet = signal.outcome in _UNREMARKABLE and not signal.stale
+        if not is_quiet or logger.isEnabledFor(logging.DEBUG):
             self._log(signal)
 
     def _log(self, signal: Signal) -> None:
