@@ -70,6 +70,7 @@ class InlineWriter(Writer):
 
     def _secure(self, orders: list[Order[Any]]) -> None:
         """No schedule pulls the plug."""
+        self._post(self._secured, orders)
 
 
 class SilentDoorbell(Doorbell):
