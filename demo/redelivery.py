@@ -16,13 +16,15 @@ CONNECTION_HEADERS = frozenset({"host", "connection", "content-length", "accept-
 
 
 class Redelivery:
-    """Hands deliveries on to `receiver`. `delivered` and `attempts` count."""
+    """Hands deliveries on to `receiver`. `taken`, `delivered` and `attempts` count."""
 
     def __init__(self, receiver: str) -> None:
         self._receiver = receiver
         self._waiting: set[asyncio.Task[None]] = set()
+        self._came = asyncio.Event()
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10.0))
         self.url = ""
+        self.taken = 0
         self.delivered = 0
         self.attempts = 0
 
@@ -34,6 +36,8 @@ class Redelivery:
         task = asyncio.create_task(self._hand_on(headers, body))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
+        self.taken += 1
+        self._came.set()
         return web.Response(status=202)
 
     async def _hand_on(self, headers: dict[str, str], body: bytes) -> None:
@@ -49,8 +53,14 @@ class Redelivery:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    async def all_delivered(self) -> None:
-        """Wait until nothing is left to hand on."""
+    async def all_delivered(self, count: int) -> None:
+        """Wait until `count` deliveries were taken, and nothing is left to hand on.
+
+        MLflow sends from threads of its own: a call about the registry returns before its webhook leaves.
+        """
+        while self.taken < count:
+            self._came.clear()
+            await self._came.wait()
         while self._waiting:
             await asyncio.wait(self._waiting)
 

@@ -36,11 +36,13 @@ class Registry:
     settings: TidegateSettings
     session: aiohttp.ClientSession
     scenario: Scenario
+    announced: int = 0
 
     async def change(self) -> None:
         change = self.scenario.next()
         answer = await self.mlflow.call(change.call, change.arguments)
         self.scenario.record(change, answer.version)
+        self.announced += change.announced
 
     async def change_until(self, stop: asyncio.Event) -> int:
         """Change something again and again; answers how often. The last change is one with a webhook."""
@@ -54,11 +56,12 @@ class Registry:
     async def assert_catalog_follows(self) -> None:
         """Once all deliveries are taken and all work is done, the catalog equals the registry."""
         async with asyncio.timeout(CONVERGE_SECONDS):
-            await self.sender.all_delivered()
+            await self.sender.all_delivered(self.announced)
             await until_idle(self.settings, self.session)
         expected = await registry_snapshot(self.session, self.mlflow.url)
         actual = await catalog_snapshot(self.session, self.settings.admin_url)
         assert list(map(str, differences(expected, actual))) == []
+        assert self.sender.taken == self.announced, "MLflow announced something else than what was changed"
         assert await self._api("runs", state="dead") == {"runs": []}
         assert await self._api("events", state="rejected") == {"events": []}
 
