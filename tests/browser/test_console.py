@@ -26,7 +26,7 @@ def newest(tracker: Tracker, query: str) -> str:
 
 
 def test_an_event_is_searched_and_its_story_read_by_keyboard(open_page: Open, tracker: Tracker) -> None:
-    tracker.send(id=301, title="The harbour is closed", state="open", type="issue.updated", by="ada")
+    tracker.send(id=301, title="The harbour is closed")
     tracker.service.settle()
     page = open_page("/console/events")
     page.keyboard.press("/")
@@ -53,10 +53,10 @@ def test_an_event_is_searched_and_its_story_read_by_keyboard(open_page: Open, tr
 def test_a_list_renews_itself_and_keeps_its_place(open_page: Open, tracker: Tracker) -> None:
     page = open_page("/console/events?resource_key=PROJ-302")
     expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
-    tracker.send(id=302, type="issue.updated", by="ada")
+    tracker.send(id=302)
     expect(page.locator("[data-rows] tbody tr")).to_have_count(1)
     page.locator("body").press("j")
-    tracker.send(id=302, type="issue.updated", by="ada")
+    tracker.send(id=302)
     expect(page.locator("[data-rows] tbody tr")).to_have_count(2)
     expect(page.locator("tr.at")).to_have_attribute(
         "id", page.locator("[data-rows] tbody tr").last.get_attribute("id") or ""
@@ -65,7 +65,7 @@ def test_a_list_renews_itself_and_keeps_its_place(open_page: Open, tracker: Trac
 
 def test_a_dead_letter_is_redriven_and_seen_applied(open_page: Open, tracker: Tracker) -> None:
     tracker.mood("out", bad=True)
-    tracker.send(id=303, frail=True, state="open", type="issue.updated", by="ada")
+    tracker.send(id=303, frail=True)
     tracker.service.settle()
     page = open_page("/console/dead-letters")
     cause = page.locator(".cause").filter(has_text="answered 503").filter(has_text="issue").first
@@ -99,7 +99,7 @@ def test_an_event_page_follows_what_becomes_of_it(open_page: Open, tracker: Trac
 
 
 def test_a_mapping_is_edited_and_its_effect_seen(open_page: Open, tracker: Tracker) -> None:
-    tracker.send(id=305, title="Payment fails", type="issue.updated", state="open", by="ada")
+    tracker.send(id=305, title="Payment fails")
     tracker.service.settle()
     page = open_page(f"/console/playground?event={newest(tracker, 'resource_key=PROJ-305')}")
     expect(page.locator("#result .state").first).to_have_text("unchanged")
@@ -151,9 +151,6 @@ def test_hostile_texts_stay_texts(open_page: Open, tracker: Tracker) -> None:
     tracker.send(
         id=304,
         title="<img src=x onerror=\"document.title='taken'\">",
-        type="issue.updated",
-        state="open",
-        by="ada",
     )
     tracker.service.settle()
     page = open_page("/console/entities/issue/PROJ-304")
@@ -166,7 +163,7 @@ def test_hostile_texts_stay_texts(open_page: Open, tracker: Tracker) -> None:
     "path", [*PAGES, "/events/{event}", "/entities/issue/PROJ-300", "/events?text=nowhere"]
 )
 def test_pages_are_accessible(path: str, open_page: Open, tracker: Tracker) -> None:
-    tracker.send(id=300, type="issue.updated", state="open", by="ada")
+    tracker.send(id=300)
     tracker.service.settle()
     page = open_page("/console" + path.format(event=newest(tracker, "state=dead")))
     expect(page.locator("h1")).to_be_visible()
@@ -186,8 +183,8 @@ def test_pictures_for_the_documentation(open_page: Open, tracker: Tracker, pictu
         pytest.skip("TIDEGATE_SCREENSHOTS names no folder")
     tracker.mood("out", bad=True)
     for number in range(3):
-        tracker.send(id=110 + number, frail=True, type="issue.updated", state="open", by="ada")
-    tracker.send(id=300, title="Payment fails on retry", type="issue.updated", state="open", by="ada")
+        tracker.send(id=110 + number, frail=True)
+    tracker.send(id=300, title="Payment fails on retry")
     tracker.service.settle()
     dead = newest(tracker, "state=dead&kind=issue")
     expect(open_page("/console").locator(".trend strong").first).to_have_text(re.compile("[1-9]"))
