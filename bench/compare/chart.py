@@ -9,20 +9,26 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 OURS, OTHERS = "#3f51b5", "#9fa8da"
 PANELS = (
-    ("distinct", "events_per_second", "events/s, end to end (more is better)"),
-    ("distinct", "cpu_ms_per_event", "CPU ms an event (less is better)"),
-    ("distinct", "accepted_per_second", "webhooks accepted/s (more is better)"),
-    ("distinct", "peak_mib", "peak memory, MiB (less is better)"),
+    ("distinct", "events_per_second", "events/s, end to end (more is better)", "log"),
+    ("distinct", "cpu_ms_per_event", "CPU ms an event (less is better)", "log"),
+    ("distinct", "accepted_per_second", "webhooks accepted/s (more is better)", "log"),
+    ("distinct", "peak_mib", "peak memory, MiB (less is better)", "linear"),
 )
+
+
+def plain(value: float) -> str:
+    """Three digits that count, without an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def main(source: Path, target: Path) -> None:
     results = json.loads(source.read_text())
     figure, axes = plt.subplots(2, 2, figsize=(11, 6), layout="constrained")
-    for axis, (workload, metric, title) in zip(axes.flat, PANELS, strict=True):
+    for axis, (workload, metric, title, scale) in zip(axes.flat, PANELS, strict=True):
         bars = []
         for contender, name in results["titles"].items():
             values = results["values"].get(contender, {}).get(workload, {}).get(metric)
@@ -36,8 +42,10 @@ def main(source: Path, target: Path) -> None:
         ]
         colours = [OURS if name == "Tidegate" else OTHERS for name in names]
         drawn = axis.barh(names, medians, xerr=ranges, color=colours, error_kw={"lw": 1, "capsize": 2})
-        axis.bar_label(drawn, [f"{median:,.3g}" for median in medians], padding=6, fontsize=8)
-        axis.set_xscale("log")
+        axis.bar_label(drawn, [plain(median) for median in medians], padding=6, fontsize=8)
+        axis.set_xscale(scale)
+        axis.xaxis.set_major_formatter(lambda value, _: plain(value))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_title(title, fontsize=10, loc="left")
         axis.margins(x=0.25)
         axis.spines[["top", "right"]].set_visible(False)

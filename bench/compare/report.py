@@ -111,7 +111,7 @@ def grids(results: Results, workloads: Sequence[Workload]) -> Iterator[Grid]:
             for name in backlogs
         ]
         yield Grid(
-            "Tidegate with a backlog: so many events of it drained, while the rest is being routed",
+            "Tidegate drains a backlog, and routes all of it meanwhile",
             ["backlog", "CPU ms an event", "events/s", "peak MiB", "events drained"],
             rows,
         )
@@ -189,7 +189,7 @@ def _bars(results: Results) -> Grid:
         ("answer p99 at half the accepted rate, ms", 50, False, ours("half", "answer_p99_ms")),
         ("fresh after p99 at 200 events/s, ms", 100, False, ours("fresh200", "fresh_p99_ms")),
         ("memory with a backlog of 1M, MiB", 200, False, ours("backlog1000000", "peak_mib")),
-        ("CPU an event at a backlog of 1M, to 6k; routing ahead included", 1.3, False, growth),
+        ("CPU an event of a backlog of 1M, to one of 6k", 1.3, False, growth),
         ("start to the first 202, s", 1.5, False, ours("start", "start_seconds")),
     ]
     rows = [
