@@ -67,6 +67,8 @@ def test_a_dead_letter_is_redriven_and_seen_applied(open_page: Open, tracker: Tr
     tracker.mood("out", bad=True)
     tracker.send(id=303, frail=True)
     tracker.service.settle()
+    beside = open_page(f"/console/events/{newest(tracker, 'resource_key=PROJ-303')}")
+    expect(beside.locator(".facts .state")).to_have_text("dead")
     page = open_page("/console/dead-letters")
     cause = page.locator(".cause").filter(has_text="answered 503").filter(has_text="issue").first
     expect(cause).to_contain_text("The third party was out or slow")
@@ -80,6 +82,7 @@ def test_a_dead_letter_is_redriven_and_seen_applied(open_page: Open, tracker: Tr
     page.locator("#job .id a").click()
     expect(page.locator(".facts .state")).to_have_text("applied")
     expect(page.locator(".attempt .state").last).to_have_text("completed")
+    expect(beside.locator(".facts .state")).to_have_text("applied")
 
 
 def test_all_of_a_cause_are_redriven_with_a_progress(open_page: Open, tracker: Tracker) -> None:
