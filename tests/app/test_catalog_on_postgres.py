@@ -92,3 +92,6 @@ def check_commands(directory: Path, env: dict[str, str], source: Source) -> None
         assert done.returncode == 0, said
         assert part in said
         assert PASSWORD not in said
+    alone = {**env, "TIDEGATE__CATALOG__PATH": str(directory / "catalog.db")}
+    said = tidegate("doctor", "main:integration", cwd=directory, env=alone).stdout.decode()
+    assert "unset TIDEGATE__CATALOG__PATH" in said

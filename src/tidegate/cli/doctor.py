@@ -40,6 +40,10 @@ ANYBODY = (
     "no verify=, and authenticate() looks at nothing: whoever knows the URL can send events;\n"
     "see tidegate.verify for the senders that are known"
 )
+OF_ONE_MACHINE = (
+    "a file of this machine, but machines may share the engine: each would fill a catalog of its own;\n"
+    "unset TIDEGATE__CATALOG__PATH to have the catalog in the engine's database"
+)
 AFTERWARDS = "authenticate() decides, after the event is stored; verify= would refuse it before"
 
 
@@ -172,7 +176,10 @@ async def _target(integration: Integration, settings: Settings, mapping: Mapping
         return Finding(name, False, str(error))
     if settings.target == "port":
         return Finding(name, True, settings.port.base_url)
-    return Finding(name, True, str(catalog_path(settings) or without_password(settings.engine.url)))
+    path = catalog_path(settings)
+    if path is not None and engine_path(settings) is None:
+        return Finding(name, False, f"{path}: {OF_ONE_MACHINE}", warning=True)
+    return Finding(name, True, str(path or without_password(settings.engine.url)))
 
 
 async def _third_parties(settings: Settings) -> AsyncIterator[Finding]:
