@@ -158,6 +158,12 @@ def measure_half(
     )
 
 
+def _size(options: argparse.Namespace) -> str:
+    if options.quick:
+        return "quick"
+    return "full" if options.scale == 1 else f"{options.scale:g} of the full"
+
+
 def conditions(options: argparse.Namespace) -> dict[str, str]:
     cpuinfo = Path("/proc/cpuinfo").read_text()
     models = [line.partition(": ")[2] for line in cpuinfo.splitlines() if line.startswith("model name")]
@@ -168,11 +174,7 @@ def conditions(options: argparse.Namespace) -> dict[str, str]:
         f"{memory_kib / 2**20:.0f} GiB of memory",
         "python": platform.python_version(),
         "rounds": str(options.rounds),
-        "size": "quick"
-        if options.quick
-        else "full"
-        if options.scale == 1
-        else f"{options.scale:g} of the full",
+        "size": _size(options),
         "load": f"{os.getloadavg()[0]:.1f} at the start",
     }
 

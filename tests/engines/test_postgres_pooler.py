@@ -108,15 +108,12 @@ def test_who_does_not_tell_of_the_pooler_is_told(make_event: MakeEvent) -> None:
         async with machines(2, url=pooler().url()) as engines:
             refusals: list[str] = []
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while (
-                    not refusals
-                ):  # the driver prepares what it has seen a few times: a quick batch is too few
+                # The driver prepares what it has seen a few times, and a quick machine needs few batches.
+                while not refusals:
                     sent = [engine.enqueue(make_event()) for _ in range(200) for engine in engines]
                     answers = await asyncio.gather(*sent, return_exceptions=True)
                     assert all(isinstance(answer, EngineUnavailableError | Accepted) for answer in answers)
-                    refusals = [
-                        str(answer) for answer in answers if isinstance(answer, EngineUnavailableError)
-                    ]
+                    refusals = [str(each) for each in answers if isinstance(each, EngineUnavailableError)]
             assert all("TIDEGATE__ENGINE__POSTGRES_POOLER=true" in refusal for refusal in refusals)
 
     asyncio.run(check())
